@@ -13,6 +13,7 @@ from typing import Any
 from flame_flwr.errors import FlameError, text_of
 from flame_flwr.failure.notes import Hint, notes_of
 from flame_flwr.failure.tracebacks import place_of, traceback_text
+from flame_flwr.text.foreign_json import OddReportError
 from flame_flwr.text.shown_text import one_line, shown_lines, shown_text
 
 __all__ = ["Failure"]
@@ -21,6 +22,10 @@ _LONGEST, _LONGEST_TEXT, _LONGEST_TRACEBACK = 300, 4000, 20_000
 """Characters of what another party says."""
 
 _MOST_BYTES = 2**20
+_OTHER_PROGRAM = (
+    "no node of flame-flwr says that, so it runs something else, or it was changed on its way: "
+    "look at what runs there, and install the server's version"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,12 @@ class Failure:
         """Describe an error that Flower reports for a node, whose last line says what it was."""
         lines = [line.strip() for line in reason.splitlines() if line.strip()]
         return cls(kind, text=shown_text(lines[-1], _LONGEST) if lines else "no reason given")
+
+    @classmethod
+    def of_odd_answer(cls, kind: str, error: Exception) -> Failure:
+        """Describe what another party's answer raised where it was read, with what to do."""
+        text = str(error) if isinstance(error, OddReportError) else f"a {type(error).__name__}"
+        return cls(kind, text=f"{text}; {_OTHER_PROGRAM}")
 
     @classmethod
     def from_json(cls, data: object) -> Failure:

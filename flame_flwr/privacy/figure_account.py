@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.privacy.published_sets import PublishedSets
 from flame_flwr.statistics.column_facts import FEW
-from flame_flwr.statistics.columns_behind import cells_of, facts_of, ids_of, ids_with_rows
+from flame_flwr.statistics.columns_behind import behind
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.read_columns import COMPUTED
 
@@ -69,9 +69,9 @@ class FigureAccount:
             About n people, ``max(2, n // k)`` sums may leave of one column, together with those of
             computed columns.
         """
-        ids = ids_of(statistic)
+        ids, known = behind(statistic).ids, behind(statistic).facts
         whom = "" if ids is None else hashlib.blake2b(ids.tobytes(), digest_size=8).hexdigest()
-        known, asked = facts_of(statistic), dict[str, set[str]]()
+        asked = dict[str, set[str]]()
         for facts in known:
             # a computed column of few values that may leave is a count: another rule's
             is_count = facts.source == COMPUTED and facts.distinct <= max(3, min(FEW, facts.n // k))
@@ -116,19 +116,18 @@ class FigureAccount:
         k : int
             The smallest group that may be seen.
         """
-        ids = ids_of(statistic)
-        if ids is None:
+        known = behind(statistic)
+        if (ids := known.ids) is None:
             return True
         sizes = set(statistic.visible.parts)
-        cells = [each for each in cells_of(statistic) if len(each) in sizes]
+        cells = [each for each in known.cells if len(each) in sizes]
         # of a person with several rows nobody can tell from counts who is the difference
         whole = [ids] if len(ids) == statistic.size else []
         # the same people with a row less of one tell of that one, too
-        rows = ids_with_rows(statistic)
         return (
             self._sets.takes_counts(whole, cells, k)
             and self._sets.takes(ids, column, k)
-            and self._row_sets.takes(ids if rows is None else rows, column, k)
+            and self._row_sets.takes(ids if known.with_rows is None else known.with_rows, column, k)
         )
 
     def _is_full(self, sums: int, most: int) -> bool:

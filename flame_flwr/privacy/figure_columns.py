@@ -8,13 +8,7 @@ from flame_flwr.errors import PayloadError
 from flame_flwr.privacy.disclosure import statistics_in
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
 from flame_flwr.statistics.column_facts import ColumnFacts
-from flame_flwr.statistics.columns_behind import (
-    cells_of,
-    facts_of,
-    ids_of,
-    ids_with_rows,
-    with_facts,
-)
+from flame_flwr.statistics.columns_behind import Behind, behind, tell
 from flame_flwr.statistics.people_sets import PeopleSets
 from flame_flwr.statistics.rule_changes import members
 
@@ -26,15 +20,17 @@ __all__ = ["columns_behind", "people_behind", "tell_columns"]
 
 def columns_behind(result: Any) -> tuple[tuple[ColumnFacts, ...], ...]:
     """Return what is known of the columns of each statistic of the framework's, part by part."""
-    found = tuple(map(facts_of, _parts(result)))
+    found = tuple(behind(part).facts for part in _parts(result))
     return found if any(found) else ()
 
 
 def people_behind(result: Any) -> PeopleSets | None:
     """Return whom each statistic of the framework's is about; ``None`` where of none is known."""
-    parts = _parts(result)
+    parts = list(map(behind, _parts(result)))
     sets = PeopleSets.of_parts(
-        list(map(ids_of, parts)), list(map(cells_of, parts)), list(map(ids_with_rows, parts))
+        [part.ids for part in parts],
+        [part.cells for part in parts],
+        [part.with_rows for part in parts],
     )
     return sets if sets.of else None
 
@@ -53,7 +49,7 @@ def tell_columns(result: Any, evidence: Evidence) -> None:
         raise PayloadError("what the analysis says of its columns does not fit its result")
     for place, (part, facts) in enumerate(zip(parts, columns, strict=True)):
         known = sets.ids(place), sets.ids_by_cell(place), sets.ids_with_rows(place)
-        with_facts(part, facts, *known)
+        tell(part, Behind(facts, *known))
 
 
 def _parts(result: Any) -> list[Statistic]:

@@ -12,7 +12,7 @@ from flame_flwr.privacy.differencing import Leaf, without_overlaps
 from flame_flwr.privacy.disclosure_rule import CheckedRule
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.columns_behind import cells_of, facts_of, ids_of, sources_behind
+from flame_flwr.statistics.columns_behind import behind, sources_behind
 from flame_flwr.statistics.read_columns import COMPUTED
 from flame_flwr.statistics.rule_changes import members, with_each_member, with_members
 from flame_flwr.statistics.score_information import ScoreInformation
@@ -90,10 +90,11 @@ class MinCount(CheckedRule):
             value = each.value
             small = _small_level(value, self.k) if isinstance(value, ScoreInformation) else None
             if small is not None:
+                counted = "people" if behind(value).facts else "rows"
                 raise PayloadError(
-                    f"this node has too few {'people' if facts_of(value) else 'rows'}, or too few "
-                    f"of one outcome, for a regression: {small} (the disclosure rule MinCount of "
-                    "this node or of the analysis). Leave the term out, or join its levels",
+                    f"this node has too few {counted}, or too few of one outcome, for a "
+                    f"regression: {small} (the disclosure rule MinCount of this node or of the "
+                    "analysis). Leave the term out, or join its levels",
                     detail=each.path,
                 )
 
@@ -107,8 +108,8 @@ class MinCount(CheckedRule):
                 column,
                 member,
                 self._of_enough(member),
-                ids_of(member) is not None,
-                bool(cells_of(member)),
+                behind(member).ids is not None,
+                bool(behind(member).cells),
             )
             for source, statistic in enumerate(statistics)
             for column, member in members(statistic)
@@ -121,7 +122,7 @@ class MinCount(CheckedRule):
 
     def _of_enough(self, statistic: Statistic) -> Statistic:
         """Withhold what is small; all of it where a column of few values counts too few."""
-        known = facts_of(statistic)
+        known = behind(statistic).facts
         if any(facts.is_small(self.k) for facts in known):
             return statistic.withheld()
         # One person may have many rows: then a cell needs more of them.
@@ -149,7 +150,7 @@ class MinCount(CheckedRule):
 
 def _small_level(regression: ScoreInformation, k: int) -> str | None:
     """Return which level has too few rows, or people where it is known whose they are."""
-    for name, people in zip(regression.cells, facts_of(regression), strict=False):
+    for name, people in zip(regression.cells, behind(regression).facts, strict=False):
         if people.is_small(k):
             return name
     return regression.too_small(k)
@@ -175,5 +176,5 @@ def _with_read_columns(
 
 
 def _people(statistic: Statistic) -> int:
-    ids = ids_of(statistic)
+    ids = behind(statistic).ids
     return 0 if ids is None else len(ids)

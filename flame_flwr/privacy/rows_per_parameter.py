@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flame_flwr.errors import PayloadError
 from flame_flwr.parameters import at_least, parameter
 from flame_flwr.privacy.disclosure_rule import CheckedRule
-from flame_flwr.statistics.columns_behind import facts_of
+from flame_flwr.statistics.columns_behind import behind
 from flame_flwr.statistics.score_information import ScoreInformation
 from flame_flwr.statistics.site_fits import SiteFits
 
@@ -65,7 +65,7 @@ class RowsPerParameter(CheckedRule):
                 continue
             if _that_count(value) < self.least * value.parameters:
                 raise PayloadError(
-                    f"this node has too few {'people' if facts_of(value) else 'rows'}"
+                    f"this node has too few {'people' if behind(value).facts else 'rows'}"
                     f"{_COUNTED[value.counted]} for a regression of "
                     f"{value.parameters} parameters (the disclosure rule RowsPerParameter of "
                     "this node or of the analysis): leave terms out",
@@ -86,7 +86,7 @@ def _that_count(regression: ScoreInformation) -> int:
     A regression's first cell is of all rows: see ``CellPeople``.
     """
     rows = regression.rows_that_count
-    for everybody in facts_of(regression)[:1]:
+    for everybody in behind(regression).facts[:1]:
         counts = {"rows": everybody.n, "rarer": everybody.rarest, "events": everybody.commonest}
         return min(rows, counts[regression.counted])
     return rows

@@ -23,7 +23,7 @@ from flame_flwr.privacy.min_count import MinCount
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
 from flame_flwr.statistics.column_facts import FEW
-from flame_flwr.statistics.columns_behind import facts_of, ids_of
+from flame_flwr.statistics.columns_behind import behind
 from flame_flwr.statistics.quantiles import Quantiles
 from flame_flwr.statistics.rule_changes import (
     with_each_member,
@@ -104,7 +104,7 @@ class NoisyMinMax(CheckedRule):
         """Return two values, moved outwards."""
         noise: random.Random = random.SystemRandom()
         if self.secret is not None:
-            ids = ids_of(statistic)
+            ids = behind(statistic).ids
             asked = f"{statistic.size}".encode() if ids is None else ids.tobytes()
             # Who knows a column's true ends, as of one of 0 and 1, reads the shares from it.
             if low == high or _has_few_values(statistic):
@@ -260,7 +260,7 @@ def without_chance(rules: Sequence[DisclosureRule]) -> tuple[DisclosureRule, ...
 
 def _has_few_values(statistic: Statistic) -> bool:
     """Tell whether its column may be one of codes, whose ends everybody knows."""
-    found = [facts.distinct for facts in facts_of(statistic)]
+    found = [facts.distinct for facts in behind(statistic).facts]
     if isinstance(statistic, Quantiles):
         found = [len(statistic.buckets)]
     return any(distinct <= FEW and distinct < statistic.size for distinct in found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.statistics.column_facts import ColumnFacts
-from flame_flwr.statistics.columns_behind import with_facts
+from flame_flwr.statistics.columns_behind import Behind, tell
 from flame_flwr.statistics.people import people_in
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class CellPeople:
     def known_to(self, *statistics: Statistic) -> None:
         """Have statistics of these rows and cells know it."""
         for each in statistics:
-            with_facts(each, self.facts, self.ids)
+            tell(each, Behind(self.facts, self.ids))
 
 
 def _facts(people: People, cell: Any, events: npt.NDArray[np.bool_]) -> ColumnFacts:

@@ -84,8 +84,7 @@ class AUC(Statistic):
             positives=tuple(np.bincount(place[outcome == 1], minlength=bins).tolist()),
             negatives=tuple(np.bincount(place[outcome == 0], minlength=bins).tolist()),
         )
-        people = people_in(outcomes)
-        return made_of(made, {}, None if people is None else people[known])
+        return made_of(made, {}, people_in(outcomes, known))
 
     @classmethod
     def zero(cls, bins: int = 200, low: float = 0.0, high: float = 1.0) -> Self:

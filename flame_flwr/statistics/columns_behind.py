@@ -17,7 +17,7 @@ from flame_flwr.statistics.column_facts import ColumnFacts
 from flame_flwr.statistics.people_counts import coded, rarest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from flame_flwr.statistics.base import Statistic
     from flame_flwr.statistics.people import People
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
     from flame_flwr.statistics.values import Numbers
 
 __all__ = [
-    "cells_of",
-    "facts_of",
-    "ids_of",
-    "ids_with_rows",
+    "Behind",
+    "behind",
     "keep_columns",
     "made_of",
     "merge_columns",
     "sources_behind",
-    "with_facts",
+    "tell",
     "without_columns",
 ]
 
@@ -71,15 +69,9 @@ def made_of(
     return statistic
 
 
-def with_facts(
-    statistic: Statistic,
-    facts: Sequence[ColumnFacts],
-    ids: People | None = None,
-    cells: Sequence[People] = (),
-    with_rows: People | None = None,
-) -> None:
+def tell(statistic: Statistic, known: Behind) -> None:
     """Have a statistic that has arrived at the gate know what is said of its columns and people."""
-    object.__setattr__(statistic, _ATTRIBUTE, _Told(tuple(facts), ids, tuple(cells), with_rows))
+    object.__setattr__(statistic, _ATTRIBUTE, known)
 
 
 def keep_columns(before: Statistic, changed: _S) -> _S:
@@ -103,34 +95,16 @@ def merge_columns(one: Statistic, two: Statistic, merged: _S) -> _S:
     return merged
 
 
-def facts_of(statistic: Statistic) -> tuple[ColumnFacts, ...]:
-    """Return what is known of the columns behind a statistic; nothing of one without values."""
-    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
-    return known.facts if known is not None and statistic.size else ()
-
-
-def ids_of(statistic: Statistic) -> People | None:
-    """Return whom a statistic is about, each once; ``None`` where that is not known."""
-    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
-    return known.ids if known is not None and statistic.size else None
-
-
-def cells_of(statistic: Statistic) -> tuple[People, ...]:
-    """Return whom each bin or label of a statistic is about, where each person has one row."""
-    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
-    return known.cells if known is not None and statistic.size else ()
-
-
-def ids_with_rows(statistic: Statistic) -> People | None:
-    """Return whom it is about, with how many rows each; ``None`` where all have one."""
-    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
-    return known.with_rows if known is not None and statistic.size else None
+def behind(statistic: Statistic) -> Behind | _Columns:
+    """Return what is known of what a statistic is of; nothing of one without values."""
+    known: Behind | _Columns | None = getattr(statistic, _ATTRIBUTE, None)
+    return known if known is not None and statistic.size else Behind()
 
 
 def sources_behind(statistic: Statistic) -> set[str]:
     """Return which columns that were read a statistic is of, also of one that is withheld."""
-    known: _Columns | _Told | None = getattr(statistic, _ATTRIBUTE, None)
-    return {facts.source for facts in known.facts if facts.source} if known is not None else set()
+    known: Behind | _Columns = getattr(statistic, _ATTRIBUTE, Behind())
+    return {facts.source for facts in known.facts if facts.source}
 
 
 def without_columns(state: dict[str, Any]) -> dict[str, Any]:
@@ -139,11 +113,23 @@ def without_columns(state: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Told:
-    """What the gate is told of a statistic that has arrived."""
+class Behind:
+    """What the gate is told of a statistic that has arrived.
 
-    facts: tuple[ColumnFacts, ...]
-    ids: People | None
+    Parameters
+    ----------
+    facts : tuple of ColumnFacts
+        Of each of its columns.
+    ids : ndarray of uint64, optional
+        Whom it is about, each once; ``None`` where that is not known.
+    cells : tuple of ndarray
+        Whom each bin or label is about, where each person has one row.
+    with_rows : ndarray of uint64, optional
+        Whom it is about, with how many rows each; ``None`` where all have one.
+    """
+
+    facts: tuple[ColumnFacts, ...] = ()
+    ids: People | None = None
     cells: tuple[People, ...] = ()
     with_rows: People | None = None
 

@@ -6,15 +6,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import numpy as np
-
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.fields import COUNT, LARGEST, SMALLEST
-from flame_flwr.statistics.people import of_those, people_in
+from flame_flwr.statistics.people import present
 from flame_flwr.statistics.rule_changes import Widen, with_wider_range
-from flame_flwr.statistics.values import numbers
 
 __all__ = ["MinMax"]
 
@@ -56,14 +53,12 @@ class MinMax(Statistic):
     @classmethod
     def from_data(cls, values: Any) -> Self:
         """Find the smallest and the largest of a column of numbers."""
-        column = numbers(values)
-        there, people = ~np.isnan(column), people_in(values)
-        present = column[there]
-        if not len(present):
+        column, people = present(values)
+        if not len(column):
             return cls.zero()
         # + 0.0: of 0.0 and -0.0 neither is smaller, and the order must not show
-        made = cls(len(present), float(present.min()) + 0.0, float(present.max()) + 0.0)
-        return made_of(made, {"": present}, None if people is None else of_those(people, there))
+        made = cls(len(column), float(column.min()) + 0.0, float(column.max()) + 0.0)
+        return made_of(made, {"": column}, people)
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``min``, ``max``, and ``noisy_at``: how many nodes moved theirs."""

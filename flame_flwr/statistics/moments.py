@@ -22,15 +22,13 @@ from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.exact_sums import as_float, rounded_sum, sum_about
 from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each
-from flame_flwr.statistics.people import of_those, people_in
+from flame_flwr.statistics.people import people_in, present
 from flame_flwr.statistics.values import columns_of, numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.statistics.people import People
-    from flame_flwr.statistics.values import Numbers
 
 __all__ = ["Covariance", "Moments", "Total", "pairs_in_order"]
 
@@ -65,10 +63,10 @@ class Total(Statistic):
     @classmethod
     def from_data(cls, values: Any) -> Self:
         """Sum a column of numbers."""
-        present, people = _present(values)
-        if not len(present):
+        column, people = present(values)
+        if not len(column):
             return cls.zero()
-        return made_of(cls(len(present), sum_about(present)[1]), {"": present}, people)
+        return made_of(cls(len(column), sum_about(column)[1]), {"": column}, people)
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``sum`` and ``mean``."""
@@ -109,14 +107,14 @@ class Moments(Statistic):
     @classmethod
     def from_data(cls, values: Any) -> Self:
         """Sum a column of numbers and their squares."""
-        present, people = _present(values)
-        if not len(present):
+        column, people = present(values)
+        if not len(column):
             return cls.zero()
-        centre, total = sum_about(present)
+        centre, total = sum_about(column)
         # about the mean: of large values close together, squares would lose the differences
-        spread = Fraction(rounded_sum((present - centre) ** 2))
-        squares = _products(spread, len(present), (centre, total))
-        return made_of(cls(len(present), total, squares), {"": present}, people)
+        spread = Fraction(rounded_sum((column - centre) ** 2))
+        squares = _products(spread, len(column), (centre, total))
+        return made_of(cls(len(column), total, squares), {"": column}, people)
 
     def result(self) -> dict[str, Any]:
         """Return ``n``, ``sum``, ``mean``, ``variance`` and ``std``, with ``n - 1``, as pandas."""
@@ -186,7 +184,7 @@ class Covariance(Statistic):
             raise ModelError("Covariance: the columns have different lengths")
         table = np.column_stack(columns)
         whole_rows = ~np.isnan(table).any(axis=1)
-        table, people = table[whole_rows], people_in(frame)
+        table = table[whole_rows]
         n = len(table)
         if not n:
             return cls.zero(names)
@@ -200,11 +198,8 @@ class Covariance(Statistic):
             for j in range(i, len(names))
         ]
         made = cls(names, n, tuple(total for _, total in sums), tuple(products))
-        return made_of(
-            made,
-            dict(zip(names, table.T, strict=True)),
-            None if people is None else people[whole_rows],
-        )
+        columns_of_rows = dict(zip(names, table.T, strict=True))
+        return made_of(made, columns_of_rows, people_in(frame, whole_rows))
 
     @classmethod
     def zero(cls, columns: Sequence[str]) -> Self:
@@ -253,13 +248,6 @@ class Covariance(Statistic):
     def with_min_count(self, k: int) -> Self:
         """Withhold it for few rows, and for no more rows than columns: these could be solved."""
         return self.withheld() if 0 < self.n < max(k, len(self.columns) + 1) else self
-
-
-def _present(values: Any) -> tuple[Numbers, People | None]:
-    """Return the values that are not missing, and whose they are."""
-    column, people = numbers(values), people_in(values)
-    there = ~np.isnan(column)
-    return column[there], None if people is None else of_those(people, there)
 
 
 def _products(

@@ -6,12 +6,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["People", "counting_people", "of_rows", "of_those", "people_in", "rows_about"]
+from flame_flwr.statistics.values import numbers
+
+if TYPE_CHECKING:
+    from flame_flwr.statistics.values import Numbers
+
+__all__ = ["People", "counting_people", "of_rows", "people_in", "present", "rows_about"]
 
 People = npt.NDArray[np.uint64]
 """The people whom rows are about, one for each row: a hash of the id."""
@@ -68,8 +73,23 @@ def rows_about(people: People | None) -> Iterator[None]:
         _KNOWN.reset(token)
 
 
-def people_in(values: Any) -> People | None:
-    """Return whom each row of a table or column is about; ``None`` where that is not known."""
+def people_in(values: Any, there: npt.NDArray[np.bool_] | None = None) -> People | None:
+    """Return whom each row of a table or column is about; ``None`` where that is not known.
+
+    With `there` only of those rows: the same array where it is all of them.
+    """
+    people = _of_all(values)
+    return people if people is None or there is None or there.all() else people[there]
+
+
+def present(values: Any) -> tuple[Numbers, People | None]:
+    """Return the numbers of a column that are not missing, and whose they are."""
+    column = numbers(values)
+    there = ~np.isnan(column)
+    return column[there], people_in(values, there)
+
+
+def _of_all(values: Any) -> People | None:
     known = _KNOWN.get()
     if known is None:
         return None
@@ -82,11 +102,6 @@ def people_in(values: Any) -> People | None:
     if known.subject in (getattr(index, "names", None) or ()):
         return _ids(values.index.get_level_values(known.subject))
     return _from_tables(values, known)
-
-
-def of_those(people: People, there: npt.NDArray[np.bool_]) -> People:
-    """Return the people of some rows: the same array where it is all rows."""
-    return people if there.all() else people[there]
 
 
 def _from_tables(values: Any, known: _Known) -> People | None:

@@ -22,9 +22,8 @@ from flame_flwr.statistics.checks import check_counts
 from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.exact_sums import as_decimal
 from flame_flwr.statistics.fields import COUNT, combined, parameter
-from flame_flwr.statistics.people import of_those, people_in
+from flame_flwr.statistics.people import present
 from flame_flwr.statistics.rule_changes import Widen, with_most_cells, with_wider_range
-from flame_flwr.statistics.values import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,16 +105,15 @@ class Quantiles(Statistic):
         from ddsketch.mapping import LogarithmicMapping
 
         empty = cls.zero(accuracy)
-        column = numbers(values)
-        there, people = ~np.isnan(column), people_in(values)
-        found, counts = np.unique(column[there], return_counts=True)
+        column, people = present(values)
+        found, counts = np.unique(column, return_counts=True)
         mapping = LogarithmicMapping(empty.accuracy)
         # One call per distinct value: the mapping is Python, and columns repeat their values.
         buckets: Counter[int] = Counter()
         for value, count in zip(found.tolist(), counts.tolist(), strict=True):
             buckets[_place(mapping, value)] += count
         made = empty._changed(buckets=tuple(sorted(buckets.items())))
-        return made_of(made, {}, None if people is None else of_those(people, there))
+        return made_of(made, {}, people)
 
     @classmethod
     def zero(cls, accuracy: float = 0.01) -> Self:

@@ -83,8 +83,7 @@ class KaplanMeier(Statistic):
         beyond = np.bincount(place[~ended], minlength=last + 1)
         beyond[last] += counts[last]  # an event after the last time is not seen: censored there
         made = empty._changed(events=tuple(counts[:last].tolist()), censored=tuple(beyond.tolist()))
-        people = people_in(durations)
-        return made_of(made, {}, None if people is None else people[known])
+        return made_of(made, {}, people_in(durations, known))
 
     @classmethod
     def zero(cls, times: Sequence[float]) -> Self:

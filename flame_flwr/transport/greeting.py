@@ -34,10 +34,6 @@ __all__ = ["Greeting", "parse_hello", "send_hello"]
 _LONGEST_NAME = 200
 _LONGEST_VERSION = 40
 _LONGEST_STATES = 10_000
-_OTHER_PROGRAM = (
-    "no node of flame-flwr says that, so it runs something else, or it was changed on its way: "
-    "look at what runs there, and install the server's version"
-)
 _WORD = re.compile(r"[a-z]{1,20}")
 _STARTING = (
     "this node is connected and has not said its name yet. Its log says whether it is still "
@@ -166,9 +162,9 @@ def _greeting(address: int, reply: Message) -> Greeting:
     try:
         return _read(address, reply)
     except Exception as error:  # whatever it says, in whatever form, is its own trouble
-        text = str(error) if isinstance(error, OddReportError) else f"a {type(error).__name__}"
-        failure = Failure("an unreadable hello", text=f"{text}; {_OTHER_PROGRAM}")
-        return Greeting(address, str(address), failure=failure)
+        return Greeting(
+            address, str(address), failure=Failure.of_odd_answer("an unreadable hello", error)
+        )
 
 
 def _read(address: int, reply: Message) -> Greeting:

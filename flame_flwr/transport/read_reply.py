@@ -40,10 +40,6 @@ SUMS = "sums"
 
 _LONGEST_SIZE = 200
 _LONGEST_SECONDS = 1e9
-_OTHER_PROGRAM = (
-    "no node of flame-flwr says that, so it runs something else, or it was changed on its way: "
-    "look at what runs there, and install the server's version"
-)
 _KINDS = {
     NO_ANSWER: "timeout",
     RAISED: "exception",
@@ -151,7 +147,7 @@ def read_result(
     except PayloadError as error:
         return Reply(node, failure=Failure.of(error, share=True))
     except Exception as error:  # whatever it holds, in whatever form, is its node's failure
-        return Reply(node, failure=_odd(error))
+        return Reply(node, failure=Failure.of_odd_answer("unreadable", error))
 
 
 def read_scores(message: Message, node: str, *, masked: bool = False) -> Reply:
@@ -173,7 +169,7 @@ def read_scores(message: Message, node: str, *, masked: bool = False) -> Reply:
     except PayloadError as error:
         return Reply(node, failure=Failure.of(error, share=True))
     except Exception as error:
-        return Reply(node, failure=_odd(error))
+        return Reply(node, failure=Failure.of_odd_answer("unreadable", error))
 
 
 def masked_answer(value: Any) -> Answer:
@@ -209,12 +205,6 @@ def _said(message: Message, key: str) -> Mapping[str, Any] | Failure:
     if isinstance(said.get("failure"), bytes):  # a number is a score of that name
         return Failure.from_json(said["failure"])
     return said
-
-
-def _odd(error: Exception) -> Failure:
-    """Return the failure of a node whose answer is no answer, with what to do about it."""
-    text = str(error) if isinstance(error, OddReportError) else f"a {type(error).__name__}"
-    return Failure("unreadable", text=f"{text}; {_OTHER_PROGRAM}")
 
 
 def _seconds(said: object) -> float:

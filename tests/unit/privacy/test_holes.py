@@ -30,7 +30,7 @@ from flame_flwr.statistics import (
     Total,
     describe,
 )
-from flame_flwr.statistics.columns_behind import facts_of
+from flame_flwr.statistics.columns_behind import behind
 
 from .studies import through
 
@@ -114,7 +114,7 @@ def test_the_gate_is_told_how_few_values_there_are_and_nothing_of_it_leaves():
     assert (known.n, known.distinct, known.rarest, known.commonest) == (20, 2, 1, 19)
     for payload in (returned, passed.payload):
         assert known.digest not in repr(payload)
-        assert facts_of(decode(payload)["age"]) == ()
+        assert behind(decode(payload)["age"]).facts == ()
 
 
 def test_what_is_said_of_other_columns_is_refused():
