@@ -62,6 +62,14 @@ class Kind:
         """The first element of its tagged lists."""
         return ExtType(self.code, b"")
 
+    def may_be_in(self, header: bytes) -> bool:
+        """Tell whether a header may hold the marker, in any form that msgpack may write it in.
+
+        The bytes of a text or number may be the same by chance.
+        """
+        code = bytes([self.code])
+        return any(form + code in header for form in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0"))
+
     def tagged(self, value: Any, encoder: Encoder) -> list[Any]:
         """Turn a value into its tagged list."""
         parts = self.pack(value)

@@ -71,10 +71,6 @@ def fortran_only(array: Array) -> bool:
     return bool(flags.f_contiguous and not flags.c_contiguous)
 
 
-def _kind_of_array(array: Array) -> Kind:
-    return BULK if array.nbytes > INLINE_LIMIT else ARRAY
-
-
 def _pack_array(array: Array) -> list[Any]:
     plain = _plain(array)
     fortran = fortran_only(plain)
@@ -197,7 +193,7 @@ BULK = BesideKind(31, (), _pack_bulk, _restore_bulk, (object, object))
 KINDS = (
     ARRAY,
     BULK,
-    Choice((np.ndarray, np.memmap), _kind_of_array),
+    Choice((np.ndarray, np.memmap), lambda value: BULK if value.nbytes > INLINE_LIMIT else ARRAY),
     Kind(32, _SCALARS, _pack_scalar, _restore_scalar, (object, bytes), cost=512),
     Kind(33, _TEXTS, _pack_text, _restore_text, (object,)),
     Kind(34, (np.ma.MaskedArray,), _pack_masked_array, _restore_masked_array, _MASKED, cost=1024),

@@ -34,11 +34,6 @@ A list of a million numbers passes, and whatever passes is looked through within
 
 _LONGEST_NAME = 200
 
-_PICKLE_MARKERS = [
-    head + bytes([PICKLE.code]) for head in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")
-]
-"""How msgpack may write an empty extension of that code."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opaque:
@@ -127,11 +122,7 @@ def holds_pickle(payload: Payload) -> bool:
     >>> holds_pickle(payload), holds_pickle(encode({"x": 3}))
     (True, False)
     """
-    # Nearly no header has these bytes. Those of a text or number may be the same by chance.
-    for marker in _PICKLE_MARKERS:
-        if marker in payload.header:
-            break
-    else:
+    if not PICKLE.may_be_in(payload.header):  # as of nearly every one
         return False
     if len(payload.header) > LIMITS.header:
         raise PayloadError(

@@ -11,6 +11,7 @@ import datetime as dt
 import importlib
 from collections.abc import Hashable
 from inspect import signature
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -196,10 +197,6 @@ def _restore_moments(naive: Any, zone: Any) -> Any:
     return index.array
 
 
-def _pack_periods(value: Any) -> list[Any]:
-    return [value.asi8, value.freqstr]
-
-
 def _restore_periods(ordinals: Any, frequency: str) -> Any:
     return pandas().PeriodIndex.from_ordinals(ordinals, freq=frequency).array
 
@@ -214,10 +211,6 @@ def _restore_intervals(left: Any, right: Any, closed: str) -> Any:
     return arrays.IntervalArray.from_arrays(*ends, closed=closed)
 
 
-def _cost_of_categorical(parts: list[Any]) -> int:
-    return 2048 + labels_cost([parts[1]])
-
-
 def _arrays(*names: str) -> tuple[str, ...]:
     return tuple(f"pandas:arrays.{name}" for name in names)
 
@@ -226,6 +219,7 @@ _NULLABLE = _arrays("IntegerArray", "FloatingArray", "BooleanArray")
 _STRINGS = _arrays("StringArray", "ArrowStringArray")
 _MOMENTS = _arrays("DatetimeArray", "TimedeltaArray")
 _CODES = (np.ndarray, object, bool)
+_ORDINALS = attrgetter("asi8", "freqstr")
 
 OBJECTS = Kind(56, (), list, _restore_objects)
 """A column of Python objects, which has no class of its own in pandas."""
@@ -240,10 +234,10 @@ KINDS = (
         _pack_categorical,
         _restore_categorical,
         _CODES,
-        cost=_cost_of_categorical,
+        cost=lambda parts: 2048 + labels_cost([parts[1]]),
     ),
     Kind(60, _MOMENTS, _pack_moments, _restore_moments, (np.ndarray, object), cost=4096),
-    Kind(61, _arrays("PeriodArray"), _pack_periods, _restore_periods, (np.ndarray, str), cost=2048),
+    Kind(61, _arrays("PeriodArray"), _ORDINALS, _restore_periods, (np.ndarray, str), cost=2048),
     Kind(
         62,
         _arrays("IntervalArray"),

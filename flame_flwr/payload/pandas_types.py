@@ -113,10 +113,6 @@ def _pack_range_index(index: Any) -> list[Any]:
     return [range(index.start, index.stop, index.step), index.name]
 
 
-def _restore_range_index(places: range, name: Any) -> Any:
-    return pandas().RangeIndex(places, name=name)
-
-
 def _pack_multi_index(index: Any) -> list[Any]:
     # after rows were dropped, the levels may still name them
     index = index.remove_unused_levels()
@@ -130,10 +126,6 @@ def _restore_multi_index(levels: list[Any], codes: list[Any], names: list[Any]) 
         codes=[restored_column(code) for code in codes],
         names=names,
     )
-
-
-def _pack_timestamp(value: Any) -> list[Any]:
-    return [value.asm8, value.tz, value.fold]
 
 
 def _restore_timestamp(moment: np.datetime64, zone: Any, fold: int) -> Any:
@@ -163,22 +155,10 @@ def _restore_missing(name: Any) -> Any:
     return {"NA": pandas().NA, "NaT": pandas().NaT}[name]
 
 
-def _cost_of_frame(items: list[Any]) -> int:
-    return _TABLE + 2048 * len(items)
-
-
 def _cost_of_index(parts: list[Any]) -> int:
     values, _, frequency = parts
     # pandas makes a regular index anew, to see that these are its steps
     return _TABLE if frequency is None else _TABLE + 64 * len(values)
-
-
-def _cost_of_range_index(parts: list[Any]) -> int:
-    return 256 + 8 * len(parts[0])  # whatever looks at it writes it out
-
-
-def _cost_of_multi_index(parts: list[Any]) -> int:
-    return _TABLE + labels_cost(parts[0])
 
 
 def _index(value: Any) -> Any:
@@ -202,8 +182,9 @@ _MOMENT = (np.datetime64, object, int)
 _ANY_THREE = (object, object, object)
 
 _ENDS = attrgetter("left", "right", "closed")
+_PARTS_OF_MOMENT = attrgetter("asm8", "tz", "fold")
 
-FRAME = Kind(50, (), _pack_frame, _restore_frame, cost=_cost_of_frame)
+FRAME = Kind(50, (), _pack_frame, _restore_frame, cost=lambda items: _TABLE + 2048 * len(items))
 FRAME_BLOCK = Kind(51, (), _pack_block, _restore_block, (object, object, np.ndarray), cost=_TABLE)
 """A frame of numbers of one dtype, as one array."""
 
@@ -217,9 +198,9 @@ KINDS = (
         54,
         ("pandas:RangeIndex",),
         _pack_range_index,
-        _restore_range_index,
+        lambda places, name: pandas().RangeIndex(places, name=name),
         (range, object),
-        cost=_cost_of_range_index,
+        cost=lambda parts: 256 + 8 * len(parts[0]),  # whatever looks at it writes it out
     ),
     Kind(
         55,
@@ -227,9 +208,9 @@ KINDS = (
         _pack_multi_index,
         _restore_multi_index,
         (list, list, list),
-        cost=_cost_of_multi_index,
+        cost=lambda parts: _TABLE + labels_cost(parts[0]),
     ),
-    Kind(63, ("pandas:Timestamp",), _pack_timestamp, _restore_timestamp, _MOMENT),
+    Kind(63, ("pandas:Timestamp",), _PARTS_OF_MOMENT, _restore_timestamp, _MOMENT),
     Kind(64, ("pandas:Timedelta",), lambda v: [v.asm8], _restore_timedelta, (np.timedelta64,)),
     Kind(65, ("pandas:Period",), attrgetter("ordinal", "freqstr"), _restore_period, (int, str)),
     Kind(66, ("pandas:Interval",), _ENDS, _restore_interval, (object, object, str)),

@@ -25,10 +25,6 @@ WHOLE_NUMBER = 7
 """The code of whole numbers of more than 64 bits."""
 
 
-def _alone(value: Any) -> list[Any]:
-    return [value]
-
-
 def _as_text(value: object) -> list[str]:
     return [str(value)]
 
@@ -108,10 +104,6 @@ def _restore_timezone(offset: dt.timedelta, name: Any) -> dt.timezone:
     return dt.timezone(offset) if name is None else dt.timezone(offset, name)
 
 
-def _restore_uuid(raw: bytes) -> uuid.UUID:
-    return uuid.UUID(bytes=raw)
-
-
 _FACTORIES: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
@@ -141,14 +133,15 @@ KINDS = (
         WHOLE_NUMBER, (int,), _pack_int, _restore_int, (bytes,)
     ),  # those of 64 bits msgpack packs itself
     Kind(8, (complex,), attrgetter("real", "imag"), complex, (float, float)),
-    Kind(BYTEARRAY, (), _alone, bytearray, (bytes,)),  # tagged where values are screened
+    # tagged where values are screened
+    Kind(BYTEARRAY, (), lambda value: [value], bytearray, (bytes,)),
     Kind(10, (dt.datetime,), _pack_datetime, _restore_datetime, (int, int, int, *_CLOCK)),
     Kind(11, (dt.date,), attrgetter("year", "month", "day"), dt.date, (int, int, int)),
     Kind(12, (dt.time,), _pack_time, _restore_time, _CLOCK),
     Kind(13, (dt.timedelta,), _PARTS_OF_SPAN, dt.timedelta, (int, int, int)),
     Kind(14, (dt.timezone,), _pack_timezone, _restore_timezone, (dt.timedelta, object)),
     Kind(16, (Decimal,), _as_text, Decimal, (str,)),
-    Kind(17, (uuid.UUID,), lambda value: [value.bytes], _restore_uuid, (bytes,)),
+    Kind(17, (uuid.UUID,), lambda value: [value.bytes], lambda raw: uuid.UUID(bytes=raw), (bytes,)),
     Kind(18, (range,), attrgetter("start", "stop", "step"), range, (int, int, int)),
 )
 """Python's own types; time zones have rows of their own, in ``time_zones``."""

@@ -129,7 +129,7 @@ class SparseChange:
 
 def holds_sparse_change(payload: Payload) -> bool:
     """Tell whether a payload may hold one, without decoding it."""
-    return any(marker in payload.header for marker in _MARKERS)
+    return _KIND.may_be_in(payload.header)
 
 
 def _as(before: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -142,8 +142,6 @@ def _pack(value: SparseChange) -> list[Any]:
     return [list(value.shape), value.places, value.values, value.checksum]
 
 
-_CODE = 85
-
 _PARTS = (list, np.ndarray, np.ndarray, int)
 
 
@@ -151,7 +149,5 @@ def _restore(shape: list[Any], *parts: Any) -> SparseChange:
     return SparseChange(tuple(shape), *parts)
 
 
-KINDS = (Kind(_CODE, (SparseChange,), _pack, _restore, _PARTS, cost=1024),)
-
-_MARKERS = [head + bytes([_CODE]) for head in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")]
-"""How msgpack may write an empty extension of that code."""
+_KIND = Kind(85, (SparseChange,), _pack, _restore, _PARTS, cost=1024)
+KINDS = (_KIND,)

@@ -73,7 +73,7 @@ def rows_about(people: People | None) -> Iterator[None]:
         _KNOWN.reset(token)
 
 
-def people_in(values: Any, there: npt.NDArray[np.bool_] | None = None) -> People | None:
+def people_in(values: Any, there: Any = None) -> People | None:
     """Return whom each row of a table or column is about; ``None`` where that is not known.
 
     With `there` only of those rows: the same array where it is all of them.
