@@ -19,7 +19,6 @@ from flwr.app import (
 )
 
 from flame_flwr import __version__
-from flame_flwr.clients.answer_count import AnswerCount
 from flame_flwr.clients.asked_expectations import EXPECTED, answer_expectations
 from flame_flwr.clients.asked_message import AskedMessage
 from flame_flwr.clients.filter_counts import count_answers, counted_figures
@@ -37,7 +36,7 @@ from flame_flwr.clients.reply_values import (
     read_whole,
     whole,
 )
-from flame_flwr.clients.reply_way import HERE, Way, shares_tracebacks, unnoted
+from flame_flwr.clients.reply_way import HERE, AnswerCount, Way, shares_tracebacks, unnoted
 from flame_flwr.clients.secure_gate import SecureGate
 from flame_flwr.config import NodeSettings
 from flame_flwr.errors import FlameError, NodeFailedError

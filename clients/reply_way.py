@@ -15,14 +15,23 @@ from flame_flwr.data.frozen_reads import frozen_reads
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.notes import log_error
 from flame_flwr.flower import HELLO, RAISED, runtime
+from flame_flwr.privacy.answer_cost import Cost
 from flame_flwr.transport.frozen_digests import write_digests
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flwr.app import Context
 
-    from flame_flwr.privacy.answer_cost import Cost
-
-__all__ = ["HERE", "NodesLedger", "Way", "error_reply", "shares_tracebacks", "unnoted"]
+__all__ = [
+    "HERE",
+    "AnswerCount",
+    "NodesLedger",
+    "Way",
+    "error_reply",
+    "shares_tracebacks",
+    "unnoted",
+]
 
 
 class NodesLedger(Protocol):
@@ -33,6 +42,36 @@ class NodesLedger(Protocol):
 
     def charge(self, cost: Cost) -> None:
         """Count an answer that is about to leave; raise such an error where it may not."""
+
+
+class AnswerCount:
+    """Has a node's ledger count an answer, once, before it leaves.
+
+    Parameters
+    ----------
+    ledger : NodesLedger or None
+        ``None`` where nothing counts answers.
+    """
+
+    def __init__(self, ledger: NodesLedger | None) -> None:
+        self._ledger = ledger
+        self._is_done = False
+
+    def check(self) -> None:
+        """See, before the analysis runs, that its answer may leave; raise an error if not."""
+        if self._ledger is not None:
+            self._ledger.check()
+
+    def add(self, cost: Callable[[], Cost]) -> None:
+        """Count the answer, once all is decided that is in it; raise an error if it may not be."""
+        if self._ledger is not None:
+            self._is_done = True
+            self._ledger.charge(cost())
+
+    def settle(self, kind: str | None) -> None:
+        """Count an answer that is a failure of the analysis: that it failed says something, too."""
+        if not self._is_done and kind in ("round", "evaluation"):
+            self.add(Cost)
 
 
 @dataclass(frozen=True, slots=True)

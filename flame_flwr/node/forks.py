@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -18,17 +19,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.log import logger
 from flame_flwr.node.fork_server import MOST_REQUEST
-from flame_flwr.node.process_environment import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flame_flwr.node.limits import Limits
 
-__all__ = ["End", "ForkError", "Forks", "cause_of_end"]
+__all__ = ["End", "ForkError", "Forks", "allowed", "cause_of_end"]
 
 _START_LIMIT = 120.0
 _END_LIMIT = 5.0
+
+_NAMES = (
+    "CURL_CA_BUNDLE|FLAME_FLWR_SCRATCH|FLWR_DISABLE_UPDATE_CHECK|FLWR_TELEMETRY_ENABLED|HOME|LANG"
+    "|LANGUAGE|LD_LIBRARY_PATH|LOGNAME|MPLBACKEND|NO_COLOR|PATH|POLARS_MAX_THREADS|SSL_CERT_DIR"
+    "|SSL_CERT_FILE|TERM|TMPDIR|TZ|USER|VIRTUAL_ENV"
+)
+_PREFIXES = "BLIS|CUDA|GOMP|KMP|LC|MALLOC|MKL|NUMEXPR|NVIDIA|OMP|OPENBLAS|TORCH|VECLIB"
+_ALLOWED = re.compile(f"{_NAMES}|({_PREFIXES})_[A-Z0-9_]+|PYTHON[A-Z]*")
+"""Variables of the node's environment that the processes of messages have."""
 
 
 class ForkError(Exception):
@@ -181,3 +190,17 @@ def cause_of_end(code: int | None) -> str:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         return f"the process of the message was ended by {name}"
     return f"the process of the message ended with exit code {code}, without an answer"
+
+
+def allowed(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what of an environment a message's process may have: nobody keeps a secret there.
+
+    That is where programs and libraries are, language and time zone, and how many threads
+    numerical libraries start.
+
+    Examples
+    --------
+    >>> allowed({"PATH": "/bin", "OMP_NUM_THREADS": "2", "LC_ALL": "C", "STUDY_PASSWORD": "x"})
+    {'PATH': '/bin', 'OMP_NUM_THREADS': '2', 'LC_ALL': 'C'}
+    """
+    return {name: text for name, text in environment.items() if _ALLOWED.fullmatch(name)}

@@ -11,20 +11,22 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from flame_flwr.statistics.people_counts import coded, people_and_rows, people_by_place
 from flame_flwr.statistics.read_columns import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
     from flame_flwr.statistics.people import People
-    from flame_flwr.statistics.people_counts import Places
     from flame_flwr.statistics.values import Numbers
 
-__all__ = ["FEW", "ColumnFacts"]
+__all__ = ["FEW", "ColumnFacts", "Places", "coded", "rarest"]
+
+Places = npt.NDArray[np.int64]
+"""Which bin or label each row is in, or whom it is about, by a number from 0."""
+
+_LAST_CODED: list[tuple[People, tuple[People, Places]]] = []
 
 _MOST = 2**63
 FEW = 10
@@ -109,7 +111,7 @@ class ColumnFacts:
         if places is None:
             pairs = list(enumerate(np.cumsum(np.sort(rows)[::-1][:_MOST_CELLS]).tolist(), start=1))
         else:
-            pairs = people_and_rows(codes, places)
+            pairs = _people_and_rows(codes, places)
         return cls(len(rows), 0, 0, 0, of_people=True, cells=_frontier(pairs))
 
     def least_rows(self, k: int) -> int:
@@ -155,6 +157,37 @@ class ColumnFacts:
         return cls(n, distinct, rarest, commonest, digest, order, people, pairs, source)
 
 
+def coded(people: People) -> tuple[People, Places]:
+    """Return each person once, and for each row the place there."""
+    # Columns of one table have one array of people, and they are many.
+    last = next(iter(_LAST_CODED), None)
+    if last is None or last[0] is not people:
+        ids, codes = np.unique(people, return_inverse=True)
+        last = people, (ids, codes)
+        _LAST_CODED[:] = [last]
+    return last[1]
+
+
+def _people_by_place(codes: Places, places: Places) -> Places:
+    """Return how many people are in each place that has some, given each row's person and place."""
+    n = int(codes.max()) + 1
+    return np.bincount(np.unique(places * n + codes) // n)
+
+
+def _people_and_rows(codes: Places, places: Places) -> list[tuple[int, int]]:
+    """Return how many people and rows each place has, from few people to many."""
+    people, rows = _people_by_place(codes, places), np.bincount(places)
+    return sorted(zip(people.tolist(), rows.tolist(), strict=True))
+
+
+def rarest(places: Places, people: People | None) -> int:
+    """Return how many rows, or people, are in the place with the fewest that has some."""
+    counts = np.bincount(places)
+    if people is not None:
+        counts = _people_by_place(coded(people)[1], places)
+    return int(counts[counts > 0].min())
+
+
 def _counted_by_people(
     places: Places, is_common: npt.NDArray[np.bool_], distinct: int, people: People
 ) -> tuple[int, int, int]:
@@ -164,7 +197,7 @@ def _counted_by_people(
     """
     ids, codes = coded(people)
     others = np.count_nonzero(np.bincount(codes[~is_common], minlength=len(ids)))
-    rarest = int(people_by_place(codes, places).min()) if distinct <= FEW else 1
+    rarest = int(_people_by_place(codes, places).min()) if distinct <= FEW else 1
     return len(ids), rarest, len(ids) - int(others)
 
 

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from flame_flwr.statistics.column_facts import ColumnFacts
-from flame_flwr.statistics.people_counts import coded, rarest
+from flame_flwr.statistics.column_facts import ColumnFacts, coded, rarest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flame_flwr.statistics.base import Statistic
+    from flame_flwr.statistics.column_facts import Places
     from flame_flwr.statistics.people import People
-    from flame_flwr.statistics.people_counts import Places
     from flame_flwr.statistics.values import Numbers
 
 __all__ = [
