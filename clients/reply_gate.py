@@ -25,7 +25,7 @@ from flame_flwr.clients.filter_counts import count_answers, counted_figures
 from flame_flwr.clients.node_gate import log_protection, node_gate
 from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.clients.reply_failures import ReplyFailures
-from flame_flwr.clients.reply_records import records_of
+from flame_flwr.clients.reply_records import OK, records_of
 from flame_flwr.clients.reply_values import (
     FOREIGN,
     config_of,
@@ -268,12 +268,14 @@ class ReplyGate:
         if passed.filters:
             counted = count_answers(self._context.state, passed.filters)
             said_now["filters"] = json.dumps(counted)
-        return records_of(
-            "fitres",
-            metrics=ConfigRecord(said_now),
-            num_examples=MetricRecord({"num_examples": examples}),
-            parameters=to_record(passed.payload, tensors if passed.payload is returned else None),
-        )
+        return {  # not by `records_of`: no function more on a value's way
+            "fitres.metrics": ConfigRecord(said_now),
+            "fitres.num_examples": MetricRecord({"num_examples": examples}),
+            "fitres.parameters": to_record(
+                passed.payload, tensors if passed.payload is returned else None
+            ),
+            "fitres.status": ConfigRecord(OK),
+        }
 
     def _study(self, said: dict[str, Any]) -> Study:
         study, known = Study.from_bytes(said.get(TO_GATE)), self._failures.known_words
