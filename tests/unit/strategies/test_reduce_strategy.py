@@ -53,8 +53,9 @@ def test_weights_may_be_equal_or_a_score():
         SPLITS, Regression, WeightedFedAvg(by=None, convergence=MaxRounds(3)), "s3"
     )
     np.testing.assert_allclose(equal.result["model"]["coef"], plain(3, [1, 1, 1])[-1], rtol=1e-12)
-    losses = np.array([np.mean(y**2) for _, y in SPLITS])
-    for by, weights in (("loss", losses), (lambda answer: answer["loss"] ** 2, losses**2)):
+    losses = [np.mean(y**2) for _, y in SPLITS]
+    squares = [loss**2 for loss in losses]
+    for by, weights in (("loss", losses), (lambda answer: answer["loss"] ** 2, squares)):
         once = WeightedFedAvg(by=by, convergence=MaxRounds(1))
         coef = StarModelTester(SPLITS, Regression, once, "s3").result["model"]["coef"]
         np.testing.assert_allclose(coef, plain(1, weights)[-1], rtol=1e-12)
