@@ -194,7 +194,7 @@ class Node:
         if aggregate is not None:
             analyzer.latest_result = decode(aggregate, allow_pickle=self.plan.allow_pickle)
         data = self.data()
-        if self._rules is not None and not self._counted:
+        if (self._rules is not None or self.plan.subject) and not self._counted:
             self._count_people(data)  # before user code changes it
         if self._read is None:
             self._read = read_columns(self._rules, data)
@@ -285,7 +285,7 @@ class Node:
         self._data, self._loaded = data, True
 
     def _count_people(self, data: Any) -> None:
-        """Count how many rows and people the data is of: rules may weigh what none looks into."""
+        """Count how many rows and people the data is of, for rules and for the report."""
         from flame_flwr.data.people import counted
 
         self.evidence = counted(self.evidence, data, self.plan.expects, self.plan.subject)

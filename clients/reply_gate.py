@@ -262,8 +262,9 @@ class ReplyGate:
             return self._secure.masked(look_into(passed.payload).value, study.sums)
         said_now: dict[str, Any] = {**metrics, "seconds": read_number(said.get("seconds"))}
         said_now |= self._way.said_of_data(self._context)
-        if self._shares_size and (size := study.evidence.words()):
-            said_now["size"] = size
+        if self._shares_size:
+            size = study.evidence.words(passed.people)
+            said_now |= {"size": size} if size else {}
         said_now |= passed.said()
         if passed.filters:
             counted = count_answers(self._context.state, passed.filters)

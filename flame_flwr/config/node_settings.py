@@ -172,8 +172,8 @@ class NodeSettings:
     share_size: bool | None = _node_key(
         bool,
         False,
-        "whether it may leave the node how much data it has, such as `3 files, 1.2 MB`, for the "
-        "report (in a simulation it may)",
+        "whether it may leave the node how much data it has, such as `3 files, 1.2 MB; 143 "
+        "people`, for the report (in a simulation it may)",
         unset=None,
     )
     memory_gb: float = _node_key(

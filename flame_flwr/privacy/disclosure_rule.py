@@ -97,6 +97,18 @@ class DisclosureRule(ABC):
         """Tell whether a finding about so many of the data's values may leave before round 1."""
         return True
 
+    def may_tell(self, people: int, statistics: Sequence[Statistic]) -> bool:
+        """Tell whether it may be said of how many people the data is.
+
+        Parameters
+        ----------
+        people : int
+            How many they are.
+        statistics : sequence of Statistic
+            Of the answer, as they leave.
+        """
+        return self.may_say(people)
+
     def screen(self, result: Any) -> None:  # noqa: B027  (there to be overridden)
         """Look at a whole result, with its containers; may refuse it.
 

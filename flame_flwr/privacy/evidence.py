@@ -63,6 +63,8 @@ class Evidence:
     --------
     >>> Evidence(files=2, nbytes=14).words()
     '2 files, 14 B'
+    >>> Evidence(files=2, nbytes=14, people=12).words(12)
+    '2 files, 14 B; 12 people'
     >>> Evidence.from_json(Evidence(rows=31, people=12).to_json()).people
     12
     """
@@ -95,8 +97,20 @@ class Evidence:
             said.append(f"{_counted(self.rows, 'row')} in the data")
         return ", ".join(said) or "nothing"
 
-    def words(self) -> str:
-        """Return how much data there is, in a few words; '' where nothing is known."""
+    def words(self, people: int | None = None) -> str:
+        """Return how much data there is, in few words; '' where it is not known, as after round 1.
+
+        Parameters
+        ----------
+        people : int, optional
+            Of how many people, where that may be said.
+        """
+        amount = self._amount()
+        if not amount or people is None:
+            return amount
+        return f"{amount}; {_counted(people, 'person', 'people')}"
+
+    def _amount(self) -> str:
         if self.files is not None:
             return f"{_counted(self.files, 'file')}, {shown_size(self.nbytes or 0)}"
         if self.resources is not None:

@@ -24,6 +24,7 @@ from flame_flwr.privacy.disclosure import (
     check_numbers_of,
     encode_allowed,
     joint_rules,
+    statistics_in,
 )
 from flame_flwr.privacy.figure_account import FigureAccount
 from flame_flwr.privacy.figure_columns import tell_columns
@@ -65,6 +66,8 @@ class Passed:
     withheld : mapping of str to mapping of str to int
         Likewise: how much the rules kept back, as
         :meth:`flame_flwr.privacy.withheld_figures.WithheldFigures.to_json` has it.
+    people : int or None
+        Of how many people the data is, where that is known and the rules let it be said.
     """
 
     payload: Payload
@@ -72,6 +75,7 @@ class Passed:
     filters: tuple[Mapping[str, Any], ...] = ()
     unseen: str = ""
     withheld: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    people: int | None = None
 
     def noted(self) -> dict[str, Any]:
         """Return what the node's audit log says of it, and nobody else."""
@@ -194,7 +198,8 @@ class Gate:
         """
         if not (self.rules or study.rules or self.filters or study.filters):
             self._check_pickle(returned, study)  # nobody else needs to look: the server does
-            return Passed(returned, study.own_rules, study.acted)
+            people = study.evidence.people
+            return Passed(returned, study.own_rules, study.acted, people=people)
         rules = self.holding(study)
         strict = is_strict(rules)
         if strict:
@@ -218,6 +223,7 @@ class Gate:
         if rules:
             tell_columns(value, study.evidence)
             value = apply_rules(rules, value, self.account, withheld)
+        people = _tellable(rules, study.evidence.people, value)
         acted = list(study.acted)
         if chain is not None:
             before = None if aggregate is None else look_into(aggregate).value
@@ -230,7 +236,7 @@ class Gate:
             returned = encode_allowed(value, allow_pickle=False)
         elif chain is not None:
             returned = encode(value)
-        return Passed(returned, names, tuple(acted), unseen, withheld.to_json())
+        return Passed(returned, names, tuple(acted), unseen, withheld.to_json(), people)
 
     def arrives(self, aggregate: Payload) -> None:
         """See that what a server sent may be handed to the analysis.
@@ -270,6 +276,14 @@ def findings_that_leave(
                 withheld.note_finding(against[0])
             logger.info("kept back at this node, as it tells of too few: %s", each.text)
     return may_leave
+
+
+def _tellable(rules: Sequence[DisclosureRule], people: int | None, allowed: Any) -> int | None:
+    """Return of how many people the data is, where every rule lets that be said."""
+    if people is None:
+        return None
+    statistics = statistics_in(allowed)
+    return people if all(rule.may_tell(people, statistics) for rule in rules) else None
 
 
 _NEVER = (

@@ -84,6 +84,19 @@ class MinCount(CheckedRule):
         """Tell whether a finding is about none or enough."""
         return not 0 < rows < self.k
 
+    def may_tell(self, people: int, statistics: Sequence[Statistic]) -> bool:
+        """Tell whether a figure about all of them leaves, so that none about nearly all will.
+
+        With their number alone, and that of a group, it would be known how few are not in it.
+        """
+        if not self.differences:
+            return self.may_say(people)
+        return any(
+            not part.suppressed and _people(part) == people >= self.k
+            for each in statistics
+            for _, part in members(each)
+        )
+
     def look(self, found: Iterable[Found]) -> None:
         """Refuse a step of a regression that a small level is in: without it, it would be wrong."""
         for each in found:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["sites"]
 
 _MOST_NAMED = 50
-_AMOUNT = re.compile(r"(\d{1,3}(?:,\d{3})*|\d{1,15}) (resource|row|file)s?(?:, .*)?")
+_NUMBER = r"(\d{1,3}(?:,\d{3})*|\d{1,15})"
+_AMOUNT = re.compile(rf"{_NUMBER} (resource|row|file)s?(?:[,;] .*)?")
+_PEOPLE = re.compile(rf"(?:.*; )?{_NUMBER} (?:person|people)")
 
 
 def sites(about: dict[str, Any]) -> str:
@@ -56,10 +58,18 @@ def _together(about: dict[str, Any]) -> Iterator[str]:
     """Say how much data there is at all nodes, where every one of them says it in one unit."""
     sizes = [about["sizes"].get(node, "") for node in about["nodes"]]
     found = [_AMOUNT.fullmatch(size) for size in sizes]
-    known = [(int(each[1].replace(",", "")), each[2]) for each in found if each]
+    known = [(_number(each), each[2]) for each in found if each]
+    people = [each for each in map(_PEOPLE.fullmatch, sizes) if each]
+    if people and len(people) == len(sizes):
+        total = sum(map(_number, people))
+        yield f"Together they have data of {total:,} {'person' if total == 1 else 'people'}."
     if known and len(known) == len(sizes) and len({unit for _, unit in known}) == 1:
         yield f"Together they have {counted(sum(n for n, _ in known), known[0][1])}."
     elif len(known) < len(sizes) and not all(sizes):
         silent = sizes.count("")
         does = "does" if silent == 1 else "do"
         yield f"{counted(silent, 'node')} {does} not say how much data there is."
+
+
+def _number(found: re.Match[str]) -> int:
+    return int(found[1].replace(",", ""))

@@ -191,7 +191,7 @@ class InProcess(ProcessGrid, Transport):
                 self._note(error, number, node, "")
                 raise
         said = {**node.metrics, **passed.said(), "seconds": perf_counter() - started}
-        if is_first and (size := node.evidence.words()):
+        if is_first and (size := node.evidence.words(passed.people)):
             said["size"] = size
         return LocalReply(passed.payload, said, message)
 

@@ -19,6 +19,7 @@ from flame_flwr.results.plots import metric_plots
 from flame_flwr.results.report import render
 from flame_flwr.results.report_literals import literal_table
 from flame_flwr.results.report_methods import RULES_IN_WORDS, methods
+from flame_flwr.results.report_sites import sites
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
@@ -148,6 +149,26 @@ def test_its_numbers_are_those_of_the_record(many):
         sent[row[0]] = sent.get(row[0], 0) + int(row[2])
     answers = {n: sum(kind["answers"] for kind in kinds) for n, kinds in about["left"].items()}
     assert sent == answers
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        (
+            ["3 files, 9 B; 12 people", "1 file, 2 B; 1 person"],
+            "data of 13 people. Together they have 4 f",
+        ),
+        (["2 files, 9 B; 1,140 people", "9 people"], "data of 1,149 people."),
+        (["1 person"], "data of 1 person."),
+        (["3 files, 9 B; 12 people", "1 file, 2 B"], "Together they have 4 files."),
+        (["DataFrame (10, 3); 8 people"], "data of 8 people."),
+    ],
+)
+def test_people_are_added_up_where_all_nodes_count_them(many, sizes, said):
+    nodes = [f"n{i}" for i in range(len(sizes))]
+    text = sites({**many[0], "nodes": nodes, "sizes": dict(zip(nodes, sizes, strict=True))})
+    assert said in text
+    assert ("data of" in text) == ("data of" in said)
 
 
 def test_a_paper_can_take_over_how_it_was_computed(many):
