@@ -112,7 +112,8 @@ def answered(link, name, change=lambda reply: reply):
     sent, _ = push(
         grid, [Message(RecordDict({"a": ConfigRecord({"x": 2})}), 7, "train")], "round", {7: name}
     )
-    with _prompt(link.connection, singles)() as (_, receive, send, get_run, get_fab, pull, put, ok):
+    connected = _prompt(link.connection, singles, threading.Event())
+    with connected() as (_, receive, send, get_run, get_fab, pull, put, ok):
         taken = _loop._pull_and_store_message(
             state, store, {}, receive, get_run, get_fab, pull, ok, None
         )
