@@ -7,7 +7,7 @@ import pytest
 from snippets import printed_by, with_output
 
 DOCS = Path(__file__).parents[2] / "docs"
-NUMBERS = {"sklearn": 4, "strategies": 8, "torch": 5, "images": 4}
+NUMBERS = {"sklearn": 4, "strategies": 8, "torch": 6, "images": 4}
 NEED_PYTORCH = {"torch", "images"}
 
 
