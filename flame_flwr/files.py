@@ -10,12 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flame_flwr.errors import FlameError
+from flame_flwr.errors import ConfigError, FlameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["os_errors_as", "probe", "reason_of", "take_lock", "write_file", "write_whole"]
+__all__ = [
+    "os_errors_as",
+    "probe",
+    "read_file",
+    "reason_of",
+    "take_lock",
+    "write_file",
+    "write_whole",
+]
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 _LOCK_PAUSE = 0.005
@@ -58,6 +66,20 @@ def write_whole(
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file that somebody has named.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -17,6 +17,7 @@ import typer
 from flame_flwr.cli.node_option import with_path
 from flame_flwr.cli.say import say
 from flame_flwr.errors import ConfigError
+from flame_flwr.files import read_file
 
 if TYPE_CHECKING:
     from flame_flwr.node.app_archive import AppArchive
@@ -137,7 +138,7 @@ def trust(
     from flame_flwr.node.reviewers import fingerprint, read_public_key
 
     folder, _ = _gate(node)
-    content = _read(key)
+    content = read_file(key)
     public = read_public_key(content)
     path = folder.trust(name or key.stem, public, content)
     say(f"{fingerprint(public)} is trusted here. Compare it with the reviewer's own:")
@@ -181,7 +182,7 @@ def accept(
 
     folder, name = _gate(node)
     try:
-        approval = parse_approval(_read(file).decode())
+        approval = parse_approval(read_file(file).decode())
     except ValueError as error:
         raise ConfigError(f"{file} is no signed approval: {error}") from error
     reviewers = folder.reviewers()
@@ -223,7 +224,7 @@ def _app(app: str, node: Path) -> tuple[GateFolder | None, AppArchive]:
     from flame_flwr.node.app_archive import AppArchive
 
     if app.endswith(".fab"):
-        return None, AppArchive.read(_read(Path(app)))
+        return None, AppArchive.read(read_file(Path(app)))
     folder, _ = _gate(node)
     return folder, _archive(folder, _digest(folder, app))
 
@@ -287,10 +288,3 @@ def _check_use(project: str, until: date) -> None:
 def _person() -> str:
     """Return who decides: the person, where a service's user is only lent."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error

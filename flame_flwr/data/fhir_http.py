@@ -5,7 +5,6 @@ No redirect is followed, and credentials go to the server's own host and nowhere
 
 from __future__ import annotations
 
-import json
 import ssl
 import time
 from base64 import b64encode
@@ -15,6 +14,8 @@ import httpx
 
 from flame_flwr.data.fhir_errors import no_answer, outcome_of, status_message
 from flame_flwr.errors import ConfigError, DataError
+from flame_flwr.text.foreign_json import json_or_none
+from flame_flwr.text.hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -30,7 +31,6 @@ _RETRIED = {429, 502, 503, 504}
 _LONGEST_PAUSE = 20.0
 _PROBE_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 _PROBE_BYTES = 100_000
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def bearer(token: str) -> str:
@@ -87,7 +87,7 @@ class FhirHttp:
 
     def check_encrypted(self, mend: str) -> None:
         """Refuse a URL that is http:// to another machine; `mend` says how to allow it."""
-        if self.base.scheme == "http" and self.base.host not in _LOOPBACK:
+        if self.base.scheme == "http" and not is_loopback(self.base.host):
             raise ConfigError(
                 f"{self._name}: the FHIR server's URL is http://, so everybody on the way could "
                 f"read along: use fhir+https://, or {mend} where the network is trusted"
@@ -233,10 +233,7 @@ class FhirHttp:
 
     def _resource(self, status: int, body: bytes, what: str, *, paging: bool) -> dict[str, Any]:
         """Return the resource in an answer, unless it is an OperationOutcome or none."""
-        try:
-            content = json.loads(body)
-        except (ValueError, RecursionError):
-            content = None
+        content = json_or_none(body)
         outcome = outcome_of(content)
         if status == 200 and isinstance(content, dict) and outcome is None:
             return content

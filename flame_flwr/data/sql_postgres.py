@@ -21,6 +21,7 @@ from flame_flwr.data.sql_session import (
 )
 from flame_flwr.data.table_pieces import Cells, cells_of
 from flame_flwr.errors import ConfigError
+from flame_flwr.text.hosts import is_loopback
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -186,14 +187,10 @@ _MOMENTS: Mapping[int, AsCells] = {
 
 def _encryption(host: str, ca_file: str, tls: str) -> dict[str, str]:
     """Return how the connection is protected: to another host, by a certificate that is checked."""
-    if not tls and not ca_file and (not host or host.startswith("/") or _is_here(host)):
+    if not tls and not ca_file and (not host or host.startswith("/") or is_loopback(host)):
         return {}
     found = {"sslmode": _TLS[tls or "verify"]}
     if found["sslmode"] == "verify-full":
         # libpq's own OpenSSL may look for the system's certificates where there are none
         found["sslrootcert"] = ca_file or ssl.get_default_verify_paths().cafile or "system"
     return found
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")

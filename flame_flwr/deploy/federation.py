@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.installed.wheel import Wheel
+from flame_flwr.text.hosts import is_loopback
 
-__all__ = ["Federation", "Hospital", "Server", "is_loopback"]
+__all__ = ["Federation", "Hospital", "Server"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,6 @@ class Server:
     def is_local(self) -> bool:
         """Whether nobody but programs on this host can connect to it: a trial on one machine."""
         return is_loopback(self.host) and is_loopback(self.listen)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a name or address is this host's own, which no other host reaches.
-
-    Examples
-    --------
-    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0")]
-    [True, True, True, False]
-    """
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)

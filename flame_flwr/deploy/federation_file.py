@@ -14,10 +14,11 @@ from typing import Any
 
 from flame_flwr.config import NODE_KEYS, ConfigKey, NodeSettings
 from flame_flwr.config.config_key import check_keys
-from flame_flwr.deploy.federation import Federation, Hospital, Server, is_loopback
+from flame_flwr.deploy.federation import Federation, Hospital, Server
 from flame_flwr.deploy.node_config import default_config
 from flame_flwr.errors import ConfigError
 from flame_flwr.identity import AGGREGATOR_ID
+from flame_flwr.text.hosts import is_loopback
 from flame_flwr.text.textfiles import read_settings
 
 __all__ = ["EXAMPLE", "read_federation"]

@@ -18,7 +18,7 @@ from cryptography import x509
 
 from flame_flwr.deploy import keys, texts
 from flame_flwr.errors import ConfigError
-from flame_flwr.files import write_whole
+from flame_flwr.files import read_file, write_whole
 from flame_flwr.installed.wheel import installed_wheel, read_wheel
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def add_hospital(federation: Federation, target: Path, name: str) -> None:
         this federation.
     """
     hospital = federation.hospital(name)
-    ca = _read(target / "server" / "ca.pem")
+    ca = read_file(target / "server" / "ca.pem")
     _check_authority(ca, federation)
     public = target / "server" / "keys" / f"{name}.pub"
     for known in _public_keys(public.parent, name):
@@ -139,7 +139,7 @@ def renew(federation: Federation, target: Path, now: datetime | None = None) -> 
         The CA's key is not in the folder, is another federation's, or this was done today already.
     """
     now = now or datetime.now(UTC)
-    authority = _read(target / "ca" / "ca.key"), _read(target / "ca" / "ca.pem")
+    authority = read_file(target / "ca" / "ca.key"), read_file(target / "ca" / "ca.pem")
     files = _server_certificate(federation, authority, now)
     folder = target / "server" / f"renewed-{now.date()}"
     with _new_folder(folder) as made:
@@ -168,7 +168,7 @@ def rotate(
         that it has or had.
     """
     hospital = federation.hospital(name)
-    _check_authority(_read(target / "server" / "ca.pem"), federation)
+    _check_authority(read_file(target / "server" / "ca.pem"), federation)
     known = target / "server" / "keys"
     if not _public_keys(known, name):
         raise ConfigError(
@@ -177,7 +177,7 @@ def rotate(
     made = target / f"{name}+{(now or datetime.now(UTC)).date()}"
     public = known / f"{made.name}.pub"
     private, content = _node_pair(hospital)
-    used = {keys.bare(_read(path)): path for path in _public_keys(known, "*")}
+    used = {keys.bare(read_file(path)): path for path in _public_keys(known, "*")}
     if keys.bare(content) in used:
         raise ConfigError(
             f"{hospital.public_key} is no new key: it is {used[keys.bare(content)]}; the hospital "
@@ -207,7 +207,7 @@ def _node_pair(hospital: Hospital) -> tuple[_Files, bytes]:
     """Return the file with a hospital's private key, if it is made here, and the public key."""
     if hospital.public_key is not None:
         where = f"{hospital.public_key}"
-        return {}, keys.check_public_key(_read(hospital.public_key), where)
+        return {}, keys.check_public_key(read_file(hospital.public_key), where)
     private, public = keys.node_pair(hospital.name)
     return {"node.key": private}, public
 
@@ -261,13 +261,6 @@ def _write_file(path: Path, content: bytes) -> None:
 
 def _encoded(files: Mapping[str, str]) -> _Files:
     return {name: text.encode() for name, text in files.items()}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _check_authority(certificate: bytes, federation: Federation) -> None:

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.files import read_file
 
 __all__ = ["Wheel", "installed_wheel", "read_wheel"]
 
@@ -53,10 +54,7 @@ def read_wheel(path: Path) -> Wheel:
             f"{path} is no wheel of flame-flwr: its name must be that which `pip wheel` gives it, "
             "such as flame_flwr-1.0.0-py3-none-any.whl"
         )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    content = read_file(path)
     if not zipfile.is_zipfile(io.BytesIO(content)):
         raise ConfigError(f"{path} is no wheel: it is not a zip file, or was cut")
     return Wheel(path.name, found.group(1), content)

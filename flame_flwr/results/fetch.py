@@ -7,7 +7,6 @@ records that are none are refused.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import tempfile
@@ -19,6 +18,7 @@ from flame_flwr.errors import StoreError
 from flame_flwr.processes.threads import call_each
 from flame_flwr.results.runs_place import RUN_NAME, RunsPlace
 from flame_flwr.results.upload import RECORD, plain_name
+from flame_flwr.text.foreign_json import json_or_none
 
 __all__ = ["ListedFile", "ListedRun", "fetch", "listed_files", "runs"]
 
@@ -163,10 +163,7 @@ def _fetch_files(place: RunsPlace, files: list[ListedFile], record: bytes, targe
 
 
 def _about(record: bytes, name: str) -> dict[str, Any]:
-    try:
-        about = json.loads(record)
-    except (ValueError, RecursionError):
-        about = None
+    about = json_or_none(record)
     if not isinstance(about, dict):
         raise StoreError(f"{RECORD} of {name} is damaged: it is not what a run writes")
     return about

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import StoreError
+from flame_flwr.text.foreign_json import json_or_none
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,10 +47,7 @@ def json_object(content: bytes) -> dict[str, Any]:
     """
     if len(content) > LARGEST:
         raise StoreError(f"live.json has more than {LARGEST} bytes: it is not what a run writes")
-    try:
-        about = json.loads(content)
-    except (ValueError, RecursionError):
-        about = None
+    about = json_or_none(content)
     if not isinstance(about, dict):
         raise StoreError("live.json is torn: it is not what a run writes")
     return about

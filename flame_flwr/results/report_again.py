@@ -6,7 +6,6 @@ it, and no file outside the folder is shown.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from flame_flwr.errors import ConfigError, FlameError, StoreError
 from flame_flwr.files import reason_of, write_file
 from flame_flwr.results.run_json import file_as_json, strict_json
 from flame_flwr.results.upload import RECORD, plain_name
+from flame_flwr.text.foreign_json import json_or_none
 
 __all__ = ["list_file", "report_again"]
 
@@ -108,10 +108,7 @@ def _read(run: Path) -> tuple[Path, dict[str, Any]]:
             f"{folder} is no run's folder, as its {RECORD} cannot be read ({reason_of(error)}); a "
             "run in an object store is fetched first, with `flame-flwr results`"
         ) from error
-    try:
-        record = json.loads(content) if len(content) <= _LARGEST else None
-    except (ValueError, RecursionError):
-        record = None
+    record = json_or_none(content) if len(content) <= _LARGEST else None
     if not isinstance(record, dict) or "flame-flwr" not in _table(record.get("versions")):
         raise StoreError(f"{path} is damaged, or no run of flame-flwr has written it")
     if record.get("incomplete"):

@@ -24,6 +24,7 @@ from flame_flwr.payload import WIRE_VERSION
 from flame_flwr.results.live_file import LIVE, is_live
 from flame_flwr.results.metric_means import metric_names
 from flame_flwr.results.tensorboard_events import event_files
+from flame_flwr.text.foreign_json import json_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,8 +121,8 @@ def record_files(folder: Path) -> list[Path]:
 def _read(path: Path) -> dict[str, Any]:
     """Return what a ``run.json`` says; of a file that no run wrote, nothing."""
     try:
-        about = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        about = json_or_none(path.read_bytes())
+    except OSError:
         return {}
     versions = about.get("versions") if isinstance(about, dict) else None
     return about if isinstance(versions, dict) and "flame-flwr" in versions else {}

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.text.hosts import is_loopback
 
 __all__ = ["check_endpoint", "check_url", "is_ip_address", "is_url"]
 
@@ -14,7 +15,6 @@ _ENDPOINT = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
 )
 _LIKE_AN_ADDRESS = re.compile(r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f%\\]")
 
@@ -102,7 +102,7 @@ def check_endpoint(endpoint: str, what: str, allow_http: bool, mend: str) -> str
             f"{what} must be a URL such as https://store.example.org:9000, without user and "
             "password"
         )
-    if parts.scheme == "http" and host not in _LOOPBACK and not allow_http:
+    if parts.scheme == "http" and not is_loopback(host) and not allow_http:
         raise ConfigError(
             f"{what} is http://, so everybody on the way could read along: use https://, or "
             f"{mend} where the network is trusted"

@@ -7,7 +7,6 @@ A missing value equals one of its own kind, wherever it stands: NaN as a number,
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import numbers
 import re
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from flame_flwr.payload import user_types
+from flame_flwr.text.foreign_json import json_or_none
 from flame_flwr.text.shown_text import cut_off
 
 __all__ = ["difference"]
@@ -210,10 +210,7 @@ def _numbers_places(by_key: Mapping[Any, Any]) -> bool:
 
 def _of_json(text: str) -> Any:
     """Return what a JSON text holds; ``None`` where it is no list and no object."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    value = json_or_none(text)
     return value if isinstance(value, dict | list) else None
 
 

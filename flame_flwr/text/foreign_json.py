@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["OddReportError", "fits", "read_json"]
+__all__ = ["OddReportError", "fits", "json_or_none", "read_json"]
 
 DEEPEST = 4
 MOST_ENTRIES = 200
@@ -14,6 +14,14 @@ LONGEST_TEXT = 1000
 
 class OddReportError(ValueError):
     """What a node says of itself is not what any node of flame-flwr says."""
+
+
+def json_or_none(content: str | bytes) -> Any:
+    """Return what a JSON text says; ``None`` where it cannot be read."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_json(text: object, what: str, most: int) -> Any:
