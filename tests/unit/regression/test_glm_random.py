@@ -121,10 +121,3 @@ def test_any_split_of_any_design(seed, sites, parameters, kind, weighted, offset
 @designs(sites=20, parameters=30)
 def test_any_split_of_any_large_design(seed, sites, parameters, kind, weighted, offset):
     check(seed, sites, parameters, kind, weighted, offset)
-
-
-@pytest.mark.exhaustive  # `make test` has a few of them
-@pytest.mark.parametrize("kind", KINDS, ids=repr)
-@pytest.mark.parametrize("weighted", [False, True])
-def test_every_family_and_link(kind, weighted):
-    check(7, 3, 5, kind, weighted, offset=True)
