@@ -12,12 +12,12 @@ from flame_flwr.aggregation import Sum
 from flame_flwr.clients import NodePlan, StarClient, make_client_app, secure_gate
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.clients.secure_gate import SecureGate
-from flame_flwr.config import NodeSettings
+from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data.cleaning import leftovers
 from flame_flwr.data.expect import Table
 from flame_flwr.errors import ConfigError, DataError, FlameError, NodeFailedError
 from flame_flwr.failure.failure import Failure
-from flame_flwr.flower import HELLO, in_process, message_like
+from flame_flwr.flower import EMPTY, HELLO, in_process, message_like
 from flame_flwr.payload import encode, to_record
 from flame_flwr.privacy import Clip, MinCount
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity, is_signed
@@ -207,6 +207,55 @@ def test_nothing_is_computed_for_a_server_that_lies(lie):
     with Lies(plan, [1, 2, 3]) as grid, pytest.raises(NodeFailedError, match="node-1 failed"):
         strategy.start(grid)
     assert sorted(asked) == ["node-0", "node-2"]
+
+
+class Counts(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return {"n": 3}
+
+    def evaluation_method(self, data, result):
+        return {"n": 61}
+
+
+@pytest.mark.parametrize(
+    ("declared", "config"), [(True, {}), (False, {"secure": True}), (True, {"secure": False})]
+)
+def test_hospital_holds_to_masks_whatever_a_server_says(declared, config):
+    """One that asks for no keys at hello, and for numbers then."""
+    left = []
+
+    class Listens(LocalGrid):
+        def answer(self, message):
+            reply = super().answer(message)
+            left.extend(reply.content.get("fitres.parameters", {}).keys() - {EMPTY})
+            return reply
+
+    plan = NodePlan(Counts, data_type="s3", secure=declared)
+    strategy = ReduceStrategy({"n": Sum()}, simple_analysis=True)
+    said = pytest.raises(NodeFailedError, match="the answer would leave unmasked")
+    with Listens(plan, [1, 2, 3], run_config=config) as grid, said:
+        strategy.start(grid, settings=RunSettings.from_config({}))
+    assert not left
+
+
+def test_scores_do_not_leave_unmasked_after_rounds_that_did():
+    class Lies(LocalGrid):
+        def answer(self, message):
+            content = message.content
+            if (record := content.get("evaluateins.config")) is not None:
+                said = {key: value for key, value in record.items() if key != "sums"}
+                said = ConfigRecord(said)
+                message = message_like(message, RecordDict({**content, "evaluateins.config": said}))
+            reply = super().answer(message)
+            assert "61" not in str(reply.content.get("evaluateres.metrics"))
+            return reply
+
+    strategy = ReduceStrategy(
+        {"n": Sum()}, simple_analysis=True, secure=True, score_sums={"n": Sum()}
+    )
+    said = pytest.raises(NodeFailedError, match=r"failed in the evaluation: .*unmasked")
+    with Lies(NodePlan(Counts, data_type="s3"), [1, 2, 3]) as grid, said:
+        strategy.start(grid)
 
 
 @pytest.mark.parametrize("secure", ["", "require"])
