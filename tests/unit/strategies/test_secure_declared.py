@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, RecordDict
 
-from flame_flwr.aggregation import MaxRounds, Sum, WeightedMean
+from flame_flwr.aggregation import Grid, MaxRounds, Sum, WeightedMean
 from flame_flwr.clients import NodePlan, StarClient
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
-from flame_flwr.errors import ConfigError, NodeFailedError, NotConvergedError
+from flame_flwr.errors import ConfigError, FlameError, NodeFailedError, NotConvergedError
 from flame_flwr.flower import HELLO, message_like
 from flame_flwr.privacy.secure.layout import Answer
 from flame_flwr.results.log_lines import log_evaluation
@@ -64,6 +64,20 @@ def test_grid_gives_the_mean_within_its_step():
     plain, gridded = run(None).result, run(False).result
     assert np.abs(plain["model"] - gridded["model"]).max() <= 4 * 3 * 2.0**-33
     assert gridded["loss"] == pytest.approx(plain["loss"], abs=1e-9)
+
+
+class Large(Steps):
+    def analysis_method(self, data, aggregator_results):
+        return {"model": np.array([3e6, 2.0**-40]), "local_n_samples": 1000, "loss": 0.5}
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_larger_grid_has_room_for_larger_products(secure):
+    """Weight times value is below 2**31, divided by the number of nodes, on ``Grid(64, 32)``."""
+    with pytest.raises(FlameError, match=r"cannot be summed|Grid\(64, 32\): declare a larger one"):
+        _ = run(secure, Large).result
+    found = run(secure, Large, grid=Grid(128, 64)).result["model"]
+    assert found.tolist() == [3e6, 2.0**-40]
 
 
 def test_scores_are_merged_as_declared():
