@@ -83,23 +83,26 @@ def make_server_app(declaration: Declaration) -> ServerApp:
                 place = folder.record_elsewhere or folder.place
                 logger.error("the run failed; what there is of it is in %s", place)
 
-        try:
-            with (
-                working_in(folder.scratch),
-                on_exit(lambda: fail(_stopped())),
-                with_callbacks(record, *extras.callbacks(folder.path), *folder.live()),
-            ):
-                outputs, checkpoint = _run(declaration, grid, settings, record, context.run_config)
-            paths = folder.write_success(outputs, record, context.run_config)
-            if checkpoint is not None:
-                checkpoint.clear()
-        except BaseException as error:
-            hint_relative(error)
-            fail(_stopped() if is_stop(error) else error)
-            raise
-        finally:
-            clear_scratch(context.run_id)
-        folder.deliver()
+        with with_callbacks(record, *folder.live()):  # also while its files are brought to a store
+            try:
+                with (
+                    working_in(folder.scratch),
+                    on_exit(lambda: fail(_stopped())),
+                    with_callbacks(record, *extras.callbacks(folder.path)),
+                ):
+                    outputs, checkpoint = _run(
+                        declaration, grid, settings, record, context.run_config
+                    )
+                paths = folder.write_success(outputs, record, context.run_config)
+                if checkpoint is not None:
+                    checkpoint.clear()
+            except BaseException as error:
+                hint_relative(error)
+                fail(_stopped() if is_stop(error) else error)
+                raise
+            finally:
+                clear_scratch(context.run_id)
+            folder.deliver()
         logger.info("%s", ResultsLine(folder.place))
         for path in paths:
             logger.info("  %s", folder.address(path))

@@ -215,9 +215,9 @@ description, authors
             if files.record_is_kept:
                 record.heading = record.heading.completed(declaration.plan.analyzer)
                 looking += extras.callbacks(files.path)
-                looking += [] if quiet else files.live()
             files.begin()
-            with files.rescuing(record, {}):
+            live = [] if quiet else files.live()
+            with with_callbacks(record, *live), files.rescuing(record, {}):
                 with with_callbacks(record, *looking):
                     _run(declaration, splits, max_rounds, record)
                 record.release(declaration.privacy)

@@ -81,6 +81,7 @@ class LiveWriter(Callback):
         self._last = b""
         self._beaten = 0.0
         self._failing = False
+        self._told = False
 
     def opened(self, record: RunRecord) -> None:
         """Begin to look at the run, from another thread."""
@@ -89,8 +90,14 @@ class LiveWriter(Callback):
         self._content = LiveContent(record, self._started, self._run_id, BEAT)
         self._thread = call_beside(self._run, "live.json")
 
+    def end(self) -> None:
+        """Stop: there is a ``run.json``, which says more. The file goes."""
+        self._told = True
+        self.close()
+        remove_live(self._place)
+
     def close(self) -> None:
-        """Write that the rounds are over, and stop."""
+        """Write what has become of the run, unless there is a ``run.json``, and stop."""
         self._over.set()
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -137,12 +144,12 @@ class LiveWriter(Callback):
                 return
             self.look()
             wait = self._every
-        if self._last:  # the last one says what came of the rounds
+        if self._last and not self._is_told():  # the last one says what came of the rounds
             self.look()
 
     def _is_told(self) -> bool:
         """Tell whether there is a ``run.json``, which says more."""
-        return not is_url(str(self._place)) and (self._folder / "run.json").exists()
+        return self._told or (not is_url(str(self._place)) and (self._folder / "run.json").exists())
 
     def _write(self, text: bytes) -> None:
         if is_url(str(self._place)):

@@ -66,6 +66,11 @@ class Outputs:
     names: str | tuple[str, ...] | None
     many: bool
 
+    def has(self, name: str) -> bool:
+        """Tell whether a file is declared to be called so."""
+        names = (self.names,) if isinstance(self.names, str) else self.names or ()
+        return any(PurePath(each).name == name for each in names)
+
     @classmethod
     def declare(
         cls,

@@ -18,7 +18,8 @@ from flame_flwr.files import reason_of, write_file
 from flame_flwr.log import logger
 from flame_flwr.results.callbacks import shielded
 from flame_flwr.results.final_files import keep_elsewhere, rescue, rescue_elsewhere, write_outputs
-from flame_flwr.results.live_state import LiveWriter, remove_live
+from flame_flwr.results.live_file import LIVE
+from flame_flwr.results.live_state import LiveWriter
 from flame_flwr.results.run_json import (
     begin_record,
     file_as_json,
@@ -79,6 +80,7 @@ class RunFiles:
         self.report = report
         self.run_id = run_id
         self.started = datetime.now(UTC)
+        self._live: LiveWriter | None = None
 
     def begin(self) -> None:
         """Remove what an earlier run has written beside its result.
@@ -91,10 +93,11 @@ class RunFiles:
         begin_record(self.path)
 
     def live(self) -> list[Callback]:
-        """Return what writes, while the run goes on, what it does."""
+        """Return what writes what the run does, until its ``run.json`` is there."""
         if not self.record_is_kept:
             return []
-        return [LiveWriter(self.path, self.started, self.run_id, first=_BRIEF_RUN)]
+        self._live = LiveWriter(self.path, self.started, self.run_id, first=_BRIEF_RUN)
+        return [self._live]
 
     def address(self, path: Path) -> str:
         """Return a file's place, as a message names it."""
@@ -130,6 +133,8 @@ class RunFiles:
         StoreError
             They cannot be written, such as on a full disk; the message says where the result is.
         """
+        if outputs.has(LIVE):
+            self._end_live()
         try:
             files = write_outputs(self._base, outputs, record.result, self.address)
             self._write_record(record, parameters, files)
@@ -230,4 +235,13 @@ class RunFiles:
         listed = dict.fromkeys([*own, *others])
         about["other_files"] = [file_as_json(path, self.path) for path in listed]
         write_file(self.path / "run.json", strict_json(about))
-        remove_live(self.path)  # it said less
+        self._recorded()
+
+    def _recorded(self) -> None:
+        """Note that there is a ``run.json``."""
+        self._end_live()
+
+    def _end_live(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.end()

@@ -15,7 +15,7 @@ from flame_flwr.files import probe
 from flame_flwr.log import logger
 from flame_flwr.object_store import BRIEF, LONG, is_url
 from flame_flwr.results.live_file import LIVE
-from flame_flwr.results.live_state import LiveWriter, remove_live
+from flame_flwr.results.live_state import LiveWriter
 from flame_flwr.results.run_files import RunFiles
 from flame_flwr.results.upload import Upload, files_below, mend
 
@@ -96,8 +96,9 @@ class RunFolder(RunFiles):
         self.place = str(self.path if self._delivery is None else self._delivery.place)
 
     def live(self) -> list[Callback]:
-        """Return what writes, while the run goes on, what it does: where the run is to be found."""
-        return [LiveWriter(self.place, self.started, self.run_id)]
+        """Return what writes what the run does: to where the run is to be found."""
+        self._live = LiveWriter(self.place, self.started, self.run_id)
+        return [self._live]
 
     def address(self, path: Path) -> str:
         """Return a file's place: its path, or the URL it was brought to."""
@@ -128,8 +129,7 @@ class RunFolder(RunFiles):
             if not isinstance(error, StoreError):
                 logger.error("the upload was interrupted: %s", self._kept())
             raise
-        if not (self.path / LIVE).exists():  # it may be the name of a result
-            remove_live(self._delivery.place)
+        self._end_live()
         if left:
             logger.warning(
                 "%d files that are links, or whose names no store takes, are left in %s",
@@ -156,6 +156,10 @@ class RunFolder(RunFiles):
                 self._upload(BRIEF)
             except StoreError as reason:
                 logger.error("%s; %s", reason, self._kept())
+
+    def _recorded(self) -> None:
+        if self._delivery is None:  # else it is not yet where the run is looked for
+            super()._recorded()
 
     def _others(self) -> list[Path]:
         passing = {self.path / "run.json", self.path / LIVE}

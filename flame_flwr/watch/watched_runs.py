@@ -186,6 +186,8 @@ class WatchedRuns:
                 about.over = True
                 return view_of_record(name, parse_record(record))
             content = self._place.read(name, LIVE, LARGEST)
+            if content is None and self._place.read(name) is not None:  # it has ended just now
+                return self._read(name, about)
             if content is None:
                 about.written = None
                 return RunView(name, "unfinished", _NOTHING)

@@ -9,11 +9,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from flame_flwr.clients import NodePlan
+from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.results import Outputs, RunFolder
 from flame_flwr.results.callbacks import with_callbacks
 from flame_flwr.results.live_file import LIVE
 from flame_flwr.results.live_state import BEAT, FOLDER_EVERY, LiveWriter
+from flame_flwr.results.run_files import RunFiles
 from flame_flwr.results.run_record import RoundRecord, RunRecord
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
+from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.watch.parsed_runs import parse_live
 
 from .small_runs import Average, Fits
@@ -292,3 +296,71 @@ def test_a_result_of_its_name_stays(tmp_path):
 
     StarModelTester([2.0, 4.0], Once, Sum, "s3", filename=tmp_path / LIVE, quiet=False)
     assert json.loads((tmp_path / LIVE).read_text()) == {"live": 1, "sum": 6.0}
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Return the beats that are seen while a run's files are being written, one after another."""
+    monkeypatch.setattr("flame_flwr.results.live_state.BEAT", 0.05)
+    monkeypatch.setattr("flame_flwr.results.live_state.FOLDER_EVERY", 0.02)
+    monkeypatch.setattr("flame_flwr.results.run_files._BRIEF_RUN", 0.0)
+    beats, write = [], RunFiles._write_record
+
+    def slowly(files, *given):
+        deadline = time.monotonic() + 5  # as a report of many plots, or a large file to be hashed
+        while len(set(beats)) < 3 and time.monotonic() < deadline:
+            if (files.path / LIVE).exists():
+                beats.append(written(files.path).written)
+            time.sleep(0.01)
+        write(files, *given)
+
+    monkeypatch.setattr(RunFiles, "_write_record", slowly)
+    return beats
+
+
+def test_a_run_in_this_process_lives_until_its_files_are_there(tmp_path, patient):
+    options = {"simple_analysis": False, "filename": tmp_path / "r.txt", "quiet": False}
+    StarModelTester([2.0, 4.0], Slow, Average, "s3", **options)
+    assert len(set(patient)) >= 3
+    assert {path.name for path in tmp_path.iterdir()} >= {"run.json", "r.txt"}
+    assert not (tmp_path / LIVE).exists()
+
+
+def test_a_run_on_flower_lives_until_its_files_are_there(tmp_path, patient, context):
+    model = StarModel(Slow, Average, "s3", simple_analysis=False)
+    asked = {"results": str(tmp_path), "report": "off", "tensorboard": "off"}
+    with LocalGrid(NodePlan(Slow, data_type="s3"), [2.0, 4.0]) as grid:
+        model.server_app(grid, context(run_config=asked))
+    assert len(set(patient)) >= 3
+    [folder] = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} >= {"run.json", "result"}
+    assert not (folder / LIVE).exists()
+
+
+def test_after_its_end_nothing_is_written(tmp_path, writer):
+    assert writer.look()
+    writer.end()
+    assert not (tmp_path / LIVE).exists()
+    writer._look_until_over()  # as the thread that was about to look
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_a_store_it_goes_when_the_files_are_there(tmp_path, monkeypatch):
+    happened = []
+
+    class Store:
+        def __init__(self, *given):
+            self.place = "s3://bucket/study/run"
+
+        def upload(self, *given):
+            happened.append("uploaded")
+            return 0
+
+    monkeypatch.setattr("flame_flwr.results.run_folder.Upload", Store)
+    monkeypatch.setattr(LiveWriter, "end", lambda self: happened.append("ended"))
+    folder = RunFolder("s3://bucket/study", 7)
+    folder.live()
+    folder.write_success(Outputs.declare("str", "mean.txt", False), RunRecord(result="4"), {})
+    assert happened == []
+    folder.deliver()
+    assert happened == ["uploaded", "ended"]

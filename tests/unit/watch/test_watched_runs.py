@@ -144,6 +144,20 @@ def test_a_run_json_that_means_harm_is_damaged_and_no_more(tmp_path, watched, cl
     assert "completed" in {run.status for run in watched.runs()}
 
 
+def test_a_run_that_ends_between_two_reads_has_ended(tmp_path, watched, clock, monkeypatch):
+    """It is looked for run.json, then for live.json, which has gone by then."""
+    name = finished(tmp_path, 1)
+    read, asked = watched._place.read, []
+
+    def late(run, *file):
+        asked.append(file)
+        return None if len(asked) == 1 else read(run, *file)
+
+    monkeypatch.setattr(watched._place, "read", late)
+    monkeypatch.setattr(watched._place, "names", lambda: [name])
+    assert [run.status for run in watched.runs()] == ["completed"]
+
+
 def test_what_is_over_is_read_once(tmp_path, watched, clock, monkeypatch):
     fill(tmp_path, 5)
     watched.runs()
