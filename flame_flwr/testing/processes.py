@@ -7,7 +7,6 @@ none of it: they begin as a process does that has just imported it. Elsewhere th
 from __future__ import annotations
 
 import logging
-import math
 import multiprocessing
 import os
 import shutil
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.testing.guard import Guard
 from flame_flwr.testing.observer import At, Watch
-from flame_flwr.testing.spec import CheckSpec
+from flame_flwr.testing.spec import CheckSpec, Settings
 from flame_flwr.testing.subjects import ScriptSource
 from flame_flwr.testing.trace import Trace, Trouble
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.testing.watched_nodes import Answer, Ask, Settings
+    from flame_flwr.testing.watched_nodes import Answer, Ask
 
 __all__ = ["Loaded", "Processes"]
 
@@ -108,41 +107,26 @@ class Processes:
         self._forks = sys.platform == "linux" and alone
         self._context = multiprocessing.get_context("fork" if self._forks else "spawn")
 
-    def run(
-        self,
-        order: tuple[int, ...],
-        *,
-        arrival: tuple[int, ...] | None = None,
-        apart: bool = False,
-        rounds: int | None = None,
-        share: float = math.inf,
-        twice: bool = False,
-        masked: bool = False,
-    ) -> Trace:
+    def run(self, settings: Settings) -> Trace:
         """Do one run in a process of its own, with more for its nodes where they are apart."""
         from flwr.app import Context, RecordDict
 
-        from flame_flwr.testing.watched_nodes import Settings
-
         number = next(self._numbers)
-        nodes = len(order)
         contexts = {
             node: Context(
                 run_id=number,
                 node_id=node + 1,
-                node_config={"partition-id": node, "num-partitions": nodes},
+                node_config={"partition-id": node, "num-partitions": len(settings.order)},
                 state=RecordDict(),
                 run_config={},
             )
-            for node in order
+            for node in settings.order
         }
         state_dir = str(self._loaded.folder / f"state-{os.getpid()}-{number}")
 
         def carry(ask: Ask) -> Answer:
             return self._carry(ask, contexts, state_dir)
 
-        seconds = share * self._loaded.spec.seconds
-        settings = Settings(order, arrival or order, apart, rounds, seconds, twice, masked)
         done = self._call(_do_run, (settings,), carry)
         return Trace(trouble=done) if isinstance(done, Trouble) else done
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flame_flwr.clients.node import Node
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from flame_flwr.clients.local_grid import LocalGrid
     from flame_flwr.strategies import StarStrategy
     from flame_flwr.testing.observer import Watch
-    from flame_flwr.testing.spec import CheckSpec
+    from flame_flwr.testing.spec import CheckSpec, Settings
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.testing.watched_nodes import Ask, Settings
+    from flame_flwr.testing.watched_nodes import Ask
     from flame_flwr.transport.process_grid import ProcessGrid
 
 __all__ = ["answer", "run"]
@@ -69,102 +69,102 @@ def run(
     ask : callable
         Carries a message to a node in a process of its own.
     """
-    trace = Trace()
-    record = RunRecord()
-    classes, loaded = (subject.plan.analyzer, subject.aggregator), set(sys.modules)
-    before = snapshot(*classes, among=loaded)
-    try:
-        _run(subject, spec, settings, watch, ask, trace, record)
-    except (NotConvergedError, EnoughError):
-        pass
-    except TroubleError as error:
-        trace.trouble = error.trouble
-    except BaseException as error:
-        trace.trouble = Trouble.of(error, watch)
-    else:
-        trace.final = packed(record.result)
+    return _Run(subject, spec, settings, watch, ask).traced()
+
+
+@dataclass
+class _Run:
+    """A run: what is checked, how, and what has come of it so far."""
+
+    subject: Subject
+    spec: CheckSpec
+    settings: Settings
+    watch: Watch
+    ask: Callable[[Ask], Answer]
+    trace: Trace = field(default_factory=Trace)
+    record: RunRecord = field(default_factory=RunRecord)
+
+    def traced(self) -> Trace:
+        """Do it, and return what came of it."""
+        trace, record = self.trace, self.record
+        classes, loaded = (self.subject.plan.analyzer, self.subject.aggregator), set(sys.modules)
+        before = snapshot(*classes, among=loaded)
         try:
-            subject.outputs.render(record.result)
-        except Exception as error:
-            trace.unwritable = str(error)
-    trace.rounds = len(record.history)
-    trace.converged = record.converged
-    trace.evaluations = record.evaluations
-    watch.look_for_rows()
-    trace.findings = watch.findings
-    trace.changed = changed(before, snapshot(*classes, among=loaded))
-    return trace
+            self._start()
+        except (NotConvergedError, EnoughError):
+            pass
+        except TroubleError as error:
+            trace.trouble = error.trouble
+        except BaseException as error:
+            trace.trouble = Trouble.of(error, self.watch)
+        else:
+            trace.final = packed(record.result)
+            try:
+                self.subject.outputs.render(record.result)
+            except Exception as error:
+                trace.unwritable = str(error)
+        trace.rounds = len(record.history)
+        trace.converged = record.converged
+        trace.evaluations = record.evaluations
+        self.watch.look_for_rows()
+        trace.findings = self.watch.findings
+        trace.changed = changed(before, snapshot(*classes, among=loaded))
+        return trace
 
+    def _start(self) -> None:
+        made = self.subject.masked if self.settings.masked else self.subject.strategy
+        assert made is not None
+        strategy, look = made(), None
+        grid: ProcessGrid
+        if self.subject.speaks_messages:
+            grid = self._messages()
+        else:
+            shared = self.record, self.spec, self.settings, self.watch, self.trace
+            grid = Watched(self._nodes(), *shared)
 
-def _run(
-    subject: Subject,
-    spec: CheckSpec,
-    settings: Settings,
-    watch: Watch,
-    ask: Callable[[Ask], Answer],
-    trace: Trace,
-    record: RunRecord,
-) -> None:
-    limits = RunSettings.from_config({"max-rounds": spec.limit})
-    made = subject.masked if settings.masked else subject.strategy
-    assert made is not None
-    strategy, look = made(), None
-    grid: ProcessGrid
-    if subject.speaks_messages:
-        grid = _messages(subject, spec, record)
-    else:
-        nodes = _nodes(subject, settings, watch, ask)
-        grid = Watched(nodes, record, spec, settings, watch, trace)
+            def look(number: int, arrays: ArrayRecord) -> None:
+                if number <= KEPT:
+                    self.trace.aggregates[number] = from_record(arrays)
+                if number <= LEAST:
+                    _look_at_state(strategy, self.watch, number)
 
-        def look(number: int, arrays: ArrayRecord) -> None:
-            if number <= KEPT:
-                trace.aggregates[number] = from_record(arrays)
-            if number <= LEAST:
-                _look_at_state(strategy, watch, number)
+        with grid:
+            strategy.start(
+                grid,
+                evaluate_fn=look,
+                settings=RunSettings.from_config({"max-rounds": self.spec.limit}),
+                record=self.record,
+                simple_analysis=self.subject.simple_analysis,
+            )
 
-    with grid:
-        strategy.start(
-            grid,
-            evaluate_fn=look,
-            settings=limits,
-            record=record,
-            simple_analysis=subject.simple_analysis,
-        )
+    def _messages(self) -> LocalGrid:
+        """Return the nodes behind messages; a run that is long and slow is given up there too."""
+        from flame_flwr.clients import StarClient
+        from flame_flwr.clients.local_grid import LocalGrid
 
+        until = time.monotonic() + LONG * self.spec.seconds
+        done, most = self.record.history, self.spec.max_rounds
 
-def _messages(subject: Subject, spec: CheckSpec, record: RunRecord) -> LocalGrid:
-    """Return the nodes behind messages; a run that is long and slow is given up there too."""
-    from flame_flwr.clients import StarClient
-    from flame_flwr.clients.local_grid import LocalGrid
+        class Limited(LocalGrid):
+            def push_messages(self, messages: Iterable[Message]) -> list[str]:
+                goes_on = len(done) >= most and not done[-1].reason
+                if goes_on and time.monotonic() > until:
+                    raise EnoughError
+                return super().push_messages(messages)
 
-    until = time.monotonic() + LONG * spec.seconds
+        splits = [source() for source in self.subject.sources]
+        return Limited(self.subject.plan, splits, self.subject.client or StarClient)
 
-    class Limited(LocalGrid):
-        def push_messages(self, messages: Iterable[Message]) -> list[str]:
-            done = record.history
-            goes_on = len(done) >= spec.max_rounds and not done[-1].reason
-            if goes_on and time.monotonic() > until:
-                raise EnoughError
-            return super().push_messages(messages)
-
-    splits = [source() for source in subject.sources]
-    return Limited(subject.plan, splits, subject.client or StarClient)
-
-
-def _nodes(
-    subject: Subject,
-    settings: Settings,
-    watch: Watch,
-    ask: Callable[[Ask], Answer],
-) -> list[WatchedNode]:
-    """Return a run's nodes, in its order."""
-    ids = tuple(f"node-{number}" for number in settings.order)
-    nodes = []
-    for number in settings.order:
-        data = None if settings.apart else as_data(subject.sources[number]())
-        node = Node(subject.plan, Identity(f"node-{number}", ids), data)
-        nodes.append(WatchedNode(node, watch, ask if settings.apart else None))
-    return nodes
+    def _nodes(self) -> list[WatchedNode]:
+        """Return a run's nodes, in its order."""
+        order, apart, subject = self.settings.order, self.settings.apart, self.subject
+        ids = tuple(f"node-{number}" for number in order)
+        nodes = []
+        for number in order:
+            data = None if apart else as_data(subject.sources[number]())
+            node = Node(subject.plan, Identity(f"node-{number}", ids), data)
+            nodes.append(WatchedNode(node, self.watch, self.ask if apart else None))
+        return nodes
 
 
 def _look_at_state(strategy: StarStrategy, watch: Watch, number: int) -> None:

@@ -7,6 +7,7 @@ a pickle.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pickle
 import sys
@@ -23,7 +24,39 @@ from flame_flwr.testing.references import Reference, import_from
 from flame_flwr.testing.subjects import AppSource, ClassSource, ScriptSource
 from flame_flwr.user_code.paths import is_user_code
 
-__all__ = ["CheckSpec"]
+__all__ = ["CheckSpec", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one run is done.
+
+    Attributes
+    ----------
+    order : tuple of int
+        The nodes' order in the analysis: numbers of the splits.
+    arrival : tuple of int, optional
+        The order in which nodes are called, where it is another one.
+    apart : bool
+        Whether every message to a node has a process of its own.
+    rounds : int or None
+        Stop after so many, without evaluation and final method.
+    share : float
+        Stop likewise when such a share of the check's time has passed, but not before the third
+        round has ended.
+    twice : bool
+        Whether the run is one after another in the same process.
+    masked : bool
+        Whether secure sums are masked, as they are declared.
+    """
+
+    order: tuple[int, ...]
+    arrival: tuple[int, ...] | None = None
+    apart: bool = False
+    rounds: int | None = None
+    share: float = math.inf
+    twice: bool = False
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.study_declaration import Study
     from flame_flwr.results.run_record import RunRecord
     from flame_flwr.testing.observer import Watch
-    from flame_flwr.testing.spec import CheckSpec
+    from flame_flwr.testing.spec import CheckSpec, Settings
     from flame_flwr.testing.trace import Trace, Trouble
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "Answer",
     "Ask",
     "EnoughError",
-    "Settings",
     "TroubleError",
     "Watched",
     "WatchedNode",
@@ -45,37 +44,6 @@ LEAST = 3
 
 LONG = 0.3
 """Share of a check's time after which a run beyond ``max_rounds`` is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How one run is done.
-
-    Attributes
-    ----------
-    order : tuple of int
-        The nodes' order in the analysis: numbers of the splits.
-    arrival : tuple of int
-        The order in which nodes are called.
-    apart : bool
-        Whether every message to a node has a process of its own.
-    rounds : int or None
-        Stop after so many, without evaluation and final method.
-    seconds : float
-        Stop likewise when so much time has passed, but not before the third round has ended.
-    twice : bool
-        Whether the run is one after another in the same process.
-    masked : bool
-        Whether secure sums are masked, as they are declared.
-    """
-
-    order: tuple[int, ...]
-    arrival: tuple[int, ...]
-    apart: bool = False
-    rounds: int | None = None
-    seconds: float = math.inf
-    twice: bool = False
-    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +97,10 @@ class Watched(InProcess):
         self._kept = 0 if settings.masked else KEPT
         self._record = record
         self._watch = watch
-        names = [f"node-{number}" for number in settings.arrival]
+        names = [f"node-{number}" for number in settings.arrival or settings.order]
         self._arrival = {name: place for place, name in enumerate(names)}
         self._most = math.inf if settings.rounds is None else settings.rounds
-        self._seconds, self._started = settings.seconds, time.monotonic()
+        self._seconds, self._started = settings.share * spec.seconds, time.monotonic()
         self._long, self._long_seconds = spec.max_rounds, LONG * spec.seconds
 
     def hello(self, *, reads_first: bool = False, secure: bool = False) -> list[Greeting]:

@@ -20,6 +20,7 @@ from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.testing.findings import Finding
 from flame_flwr.testing.guard import RefusedWriteError
 from flame_flwr.testing.processes import Loaded, Processes
+from flame_flwr.testing.spec import Settings
 from flame_flwr.testing.trace import KEPT, Trace, Trouble
 from flame_flwr.testing.verdicts import Verdicts
 
@@ -67,7 +68,7 @@ def _work(
 ) -> None:
     folder, processes = loaded.folder, Processes(loaded)
     if mode == "again":
-        trace = processes.run(_forward(loaded.subject))
+        trace = processes.run(Settings(_forward(loaded.subject)))
         _write(folder / "again", pickle.dumps(trace))
         return
     verdicts = Verdicts(loaded.subject, loaded.spec)
@@ -92,7 +93,7 @@ def _check(
     """Do the runs, one after another, and judge them."""
     subject, spec = loaded.subject, loaded.spec
     forward = _forward(subject)
-    first = processes.run(forward)
+    first = processes.run(Settings(forward))
     verdicts.first_run(first)
     if first.trouble is not None or processes.speaks_messages:
         return first
@@ -100,7 +101,7 @@ def _check(
     rounds = KEPT if first.rounds > KEPT else rounds
     # two of the checks compare with the run in new processes, and one looks at saved state
     needed = {"process", "state", "order"} - set(spec.skip)
-    apart = processes.run(forward, apart=bool(needed), rounds=rounds, share=0.25)
+    apart = processes.run(Settings(forward, apart=bool(needed), rounds=rounds, share=0.25))
     again = _finish_again(second, loaded.folder, processes.until)
     if again is not None:
         verdicts.compare("repeats", first, again)
@@ -111,18 +112,20 @@ def _check(
     backward = tuple(reversed(numbers))
     arrives = len(numbers) > 1 and not subject.goes_in_turn
     if "arrival" not in spec.skip and arrives and not verdicts.has("process"):
-        other = processes.run(forward, arrival=backward, rounds=rounds)
+        other = processes.run(Settings(forward, arrival=backward, rounds=rounds))
         verdicts.compare("arrival", first, other)
     if "leaks" not in spec.skip and first.changed and not verdicts.has("process"):
-        verdicts.leaks(first, processes.run(forward, rounds=rounds, share=0.1, twice=True))
+        twice = Settings(forward, rounds=rounds, share=0.1, twice=True)
+        verdicts.leaks(first, processes.run(twice))
     if "masks" not in spec.skip and subject.masked is not None:
-        verdicts.compare("masks", first, processes.run(forward, masked=True, rounds=rounds))
+        masked = Settings(forward, masked=True, rounds=rounds)
+        verdicts.compare("masks", first, processes.run(masked))
     if len(numbers) < 2 or subject.goes_in_turn:
         return first
     if "order" not in spec.skip and apart.trouble is None and not verdicts.has("arrival"):
         # processes for every message are slow: an order that counts shows in the first rounds
         few = _ROUNDS_OF_ORDER if first.rounds > _ROUNDS_OF_ORDER else rounds
-        other = processes.run(backward, apart=True, rounds=few, share=0.1)
+        other = processes.run(Settings(backward, apart=True, rounds=few, share=0.1))
         verdicts.compare("order", apart, other, backward)
     return first
 

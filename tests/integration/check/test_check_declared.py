@@ -9,10 +9,9 @@ from flame_flwr.strategies import CyclicTraining, ReduceStrategy, WeightedFedAvg
 from flame_flwr.testing import check_analysis
 from flame_flwr.testing.observer import Watch
 from flame_flwr.testing.runs import run
-from flame_flwr.testing.spec import CheckSpec
+from flame_flwr.testing.spec import CheckSpec, Settings
 from flame_flwr.testing.subjects import ClassSource
 from flame_flwr.testing.verdicts import Verdicts
-from flame_flwr.testing.watched_nodes import Settings
 
 SPLITS = [[1.0, 2.0], [5.0], [3.0, 3.0, 4.0]]
 

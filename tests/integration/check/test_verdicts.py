@@ -18,11 +18,10 @@ from flame_flwr.testing.global_state import changed, snapshot
 from flame_flwr.testing.kit import check_analysis
 from flame_flwr.testing.observer import At, Watch
 from flame_flwr.testing.runs import run
-from flame_flwr.testing.spec import CheckSpec
+from flame_flwr.testing.spec import CheckSpec, Settings
 from flame_flwr.testing.subjects import ClassSource
 from flame_flwr.testing.trace import Trace, Trouble
 from flame_flwr.testing.verdicts import Verdicts
-from flame_flwr.testing.watched_nodes import Settings
 
 MANY = {"simple_analysis": False}
 
