@@ -71,9 +71,11 @@ def _computed(about: dict[str, Any], cite: _Cited) -> Iterator[str]:
     """Say what ran where, and how it ended."""
     nodes = counted(len(about["nodes"]), "node")
     called = _quoted(setting(about, "analyzer"), "analyzer")
+    masked = about["secure"] and about["secure"]["masked"]
+    received = "the sum of what they returned" if masked else "what that returned"
     yield (
         f"The analysis{called} was federated over {nodes}: at each of them it computed on the data "
-        "that is there, and the server received what that returned."
+        f"that is there, and the server received {received}."
     )
     if about["study"].get("data") in DATA and _is_of_its_type(about):
         yield f"The nodes' data were {DATA[about['study']['data']]}."

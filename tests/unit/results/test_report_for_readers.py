@@ -290,6 +290,17 @@ RUNS = {
 }
 
 
+def test_report_of_masked_sums_says_what_did_not_travel(tmp_path):
+    texts = {}
+    for secure in (False, True):
+        text = Report(page_of(tmp_path, **{**RUNS["secure sums"], "secure": secure})[1]).text
+        texts[secure] = " ".join(text.split())
+    assert "the server received what that returned" in texts[False]
+    assert "seconds of analysis, and what its filters did;" in texts[False]
+    assert "the server received the sum of what they returned" in texts[True]
+    assert "the versions of its software; a node that fails" in texts[True]
+
+
 class LengthOfStay(Counts):
     pass
 
