@@ -110,8 +110,8 @@ def _show_text(file: ShownFile, suffix: str, content: bytes) -> None:
         return
     if suffix in (".csv", ".tsv") and _show_table(file, suffix, text, whole):
         return
-    if suffix == ".json" and whole:
-        text = _pretty(text)
+    if suffix == ".json" and whole and (pretty := _pretty(text)) is not None:
+        text = pretty
     elif whole and (table := literal_table(text)) is not None:
         file.table = table
         return
@@ -162,8 +162,9 @@ def _six_digits(number: re.Match[str]) -> str:
     return f"{float(number[0]):.6g}"
 
 
-def _pretty(text: str) -> str:
+def _pretty(text: str) -> str | None:
+    """Return JSON as it is read; ``None`` of what is none, whatever its file is called."""
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
-        return text
+        return None

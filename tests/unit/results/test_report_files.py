@@ -27,6 +27,13 @@ def kind(file):
     return next((name for name in ("image", "table", "text") if getattr(file, name)), "none")
 
 
+def test_a_json_file_that_is_pythons_is_a_table(tmp_path):
+    files = shown(tmp_path, stay__json=b"{'mean': 2.5, 'by': {'f': 3, 'm': None}}", n__json=b"[3]")
+    rows = [["mean", "2.5"], ["by, f", "3"], ["by, m", "none"]]
+    assert (files["stay.json"].table.rows, files["stay.json"].text) == (rows, "")
+    assert (files["n.json"].table, files["n.json"].text) == (None, "[\n  3\n]")
+
+
 def test_files_are_shown_as_what_they_are(tmp_path):
     files = shown(
         tmp_path,
