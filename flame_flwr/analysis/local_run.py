@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.clients.node import Node
+from flame_flwr.config import RunSettings
 from flame_flwr.data.kept_values import open_kept_values
 from flame_flwr.errors import NotConvergedError
 from flame_flwr.identity import Identity
@@ -12,16 +13,16 @@ from flame_flwr.processes.run_reminder import ran
 from flame_flwr.transport.in_process import InProcess, as_data
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flame_flwr.clients import StarClient
     from flame_flwr.clients.node import NodePlan
-    from flame_flwr.config import RunSettings
     from flame_flwr.results.run_record import RunRecord
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.strategies.declaration import Declaration
     from flame_flwr.transport.process_grid import ProcessGrid
 
-__all__ = ["run_local"]
+__all__ = ["run_declared", "run_local"]
 
 
 def run_local(
@@ -71,6 +72,31 @@ def run_local(
             strategy.start(grid, settings=settings, record=record, simple_analysis=simple_analysis)
     except NotConvergedError:
         raise NotConvergedError.after(len(record.history), "max_rounds") from None
+
+
+def run_declared(
+    declaration: Declaration, splits: Sequence[Any], config: Mapping[str, Any], record: RunRecord
+) -> None:
+    """Run a declared analysis in this process; see :func:`run_local`.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        What is run.
+    splits, record
+        As for :func:`run_local`.
+    config : dict
+        Keys of the run config: ``max-rounds``, ``state-dir``.
+    """
+    run_local(
+        declaration.strategy(),
+        declaration.plan,
+        splits,
+        RunSettings.from_config(config),
+        record,
+        declaration.simple_analysis,
+        declaration.client,
+    )
 
 
 def _grid(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.analysis.declare import Arguments, declare, ignore
 from flame_flwr.analysis.listeners import declaring, tester_may_run
-from flame_flwr.analysis.local_run import run_local
+from flame_flwr.analysis.local_run import run_declared
 from flame_flwr.analysis.splits import check_splits, in_own_order, warn_of_shapes
-from flame_flwr.config import RunSettings, check_max_rounds
+from flame_flwr.config import check_max_rounds
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, printed, show, silent
 from flame_flwr.results.callbacks import with_callbacks
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from flame_flwr.results.run_tables import History
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
-    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["StarModelTester"]
 
@@ -219,7 +218,7 @@ description, authors
             live = [] if quiet else files.live()
             with with_callbacks(record, *live), files.rescuing(record, {}):
                 with with_callbacks(record, *looking):
-                    _run(declaration, splits, max_rounds, record)
+                    run_declared(declaration, splits, {"max-rounds": max_rounds}, record)
                 record.release(declaration.privacy)
                 written = files.write_success(declaration.outputs, record, {})
             self._take(record)
@@ -269,20 +268,6 @@ description, authors
         from flame_flwr.results.run_tables import run_html
 
         return run_html(self.record.to_json())
-
-
-def _run(
-    declaration: Declaration, splits: Sequence[Any], max_rounds: int, record: RunRecord
-) -> None:
-    run_local(
-        declaration.strategy(),
-        declaration.plan,
-        splits,
-        RunSettings.from_config({"max-rounds": max_rounds}),
-        record,
-        declaration.simple_analysis,
-        declaration.client,
-    )
 
 
 def _printing(quiet: bool | None) -> tuple[bool, AbstractContextManager[None]]:

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.analysis.listeners import listening
-from flame_flwr.analysis.local_run import run_local
-from flame_flwr.config import RunSettings
+from flame_flwr.analysis.local_run import run_declared
 from flame_flwr.errors import FlameError, NotConvergedError
 from flame_flwr.failure.scratch_folders import working_in
 from flame_flwr.log import logger, show
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flame_flwr.analysis.model import StarModel
-    from flame_flwr.data.source import SourceData
     from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["ScriptRun", "run_script"]
@@ -216,7 +214,8 @@ def _run_model(declaration: Declaration, options: ScriptOptions) -> ScriptRun:
     with files.rescuing(record, parameters), _naming_options(options):
         looking = [*bars(), *extras.callbacks(files.path), *files.live()]
         with with_callbacks(record, *looking):
-            _run_rounds(declaration, options, sources, record)
+            config = {"max-rounds": options.max_rounds, "state-dir": str(options.state)}
+            run_declared(declaration, sources, config, record)
         record.release(declaration.privacy)
         written = files.write_success(declaration.outputs, record, parameters)
     if not declaration.outputs.many and declaration.outputs.types == "str":
@@ -224,24 +223,6 @@ def _run_model(declaration: Declaration, options: ScriptOptions) -> ScriptRun:
     for path in written:
         logger.info("Final result written to %s", path)
     return ScriptRun(tuple(written), record)
-
-
-def _run_rounds(
-    declaration: Declaration,
-    options: ScriptOptions,
-    sources: Sequence[SourceData | None],
-    record: RunRecord,
-) -> None:
-    settings = {"max-rounds": options.max_rounds, "state-dir": str(options.state)}
-    run_local(
-        declaration.strategy(),
-        declaration.plan,
-        sources,
-        RunSettings.from_config(settings),
-        record,
-        declaration.simple_analysis,
-        declaration.client,
-    )
 
 
 @contextmanager
