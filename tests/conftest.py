@@ -16,6 +16,7 @@ import pytest
 from flwr.app import Context, RecordDict
 from s3_server import KEY, SECRET, S3Server, rclone
 
+from flame_flwr.data import clear_local_storage
 from flame_flwr.deploy.keys import authority, load_authority, server_pair
 
 _RUN_IDS = count(10**9)
@@ -64,6 +65,14 @@ def disk_full_after() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+@pytest.fixture
+def nothing_kept() -> Iterator[None]:
+    """Have nodes of this process keep nothing of other tests."""
+    clear_local_storage()
+    yield
+    clear_local_storage()
 
 
 @pytest.fixture(scope="session")

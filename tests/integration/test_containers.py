@@ -9,15 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 from ports import free_port
 from snippets import block
 
+from flame_flwr.cli.connection import Connection
 from flame_flwr.cli.new_app import create
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +134,7 @@ def test_its_commands_are_a_federation(study, tmp_path):
                 subprocess.Popen(command(name, node), env=environment, stdout=log, stderr=log)
             )
             if name == "server":
-                wait_for(port)
+                Connection("here", f"127.0.0.1:{port}", insecure=True).wait(30, print)
         done = subprocess.run(
             command("analyst"), env=environment, capture_output=True, text=True, timeout=300
         )
@@ -173,13 +172,3 @@ def test_the_federation_in_containers(study, tmp_path):
         assert "standard" in table(tmp_path / "results")
     finally:
         call("down", "--volumes")
-
-
-def wait_for(port):
-    for _ in range(300):
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise TimeoutError("the SuperLink did not start in 30 s")

@@ -3,14 +3,14 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import forked_flower
-import httpx
 import pytest
 import snippets
 from ports import free_port
+
+from flame_flwr.cli.connection import Connection
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = "5 patients, 59.6 years on average, deviation 8.3"
@@ -124,7 +124,7 @@ def test_a_deployment_of_two_supernodes(app):
                     )
                 )
                 if len(servers) == 1:
-                    wait_for(port)
+                    Connection("here", f"127.0.0.1:{port}", insecure=True).wait(30, print)
         done = shell(app, "flame-flwr submit" + submit)
         logs = "\n".join(path.read_text() for path in sorted(app.glob("server*.log")))
         assert done.returncode == 0, done.stdout + done.stderr + logs
@@ -135,16 +135,6 @@ def test_a_deployment_of_two_supernodes(app):
             server.terminate()
         for server in servers:
             server.wait(timeout=30)
-
-
-def wait_for(port):
-    for _ in range(300):
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).is_success:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    raise TimeoutError("the SuperLink did not start in 30 s")
 
 
 def test_the_demo_prints_what_the_readme_shows(demo):

@@ -8,7 +8,6 @@ torch = pytest.importorskip("torch")
 from flame_flwr.aggregation import MaxRounds  # noqa: E402
 from flame_flwr.clients import NodePlan  # noqa: E402
 from flame_flwr.clients.local_grid import LocalGrid  # noqa: E402
-from flame_flwr.data import clear_local_storage  # noqa: E402
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester  # noqa: E402
 from flame_flwr.strategies import CyclicTraining, Scaffold, WeightedFedAvg  # noqa: E402
 from flame_flwr.torch import Ditto  # noqa: E402
@@ -50,11 +49,7 @@ def plain(rounds, lam=0.5, away=()):
     return personal, losses
 
 
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    clear_local_storage()
-    yield
-    clear_local_storage()
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 class Kept(StarAnalyzer):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from keeping_client import keeps
 
 torch = pytest.importorskip("torch")
 
 from flame_flwr.aggregation import MaxRounds  # noqa: E402
-from flame_flwr.clients import NodePlan, StarClient  # noqa: E402
+from flame_flwr.clients import NodePlan  # noqa: E402
 from flame_flwr.clients.local_grid import LocalGrid  # noqa: E402
 from flame_flwr.config import RunSettings  # noqa: E402
 from flame_flwr.errors import ModelError  # noqa: E402
@@ -107,16 +108,9 @@ def test_a_node_that_is_skipped_keeps_the_control_that_counts():
     same(result["control"], control)
 
 
-class Keeps(StarClient):
-    """Says that it has the analyzer of round 2, as one with a `state-dir` does."""
-
-    def get_properties(self, config):
-        return {**super().get_properties(config), "keeps-state": True, "states": "[2]"}
-
-
 @pytest.mark.parametrize(("kind", "analyzer"), [(Scaffold, Corrected), (FedNova, Counted)])
 def test_a_resumed_run_gives_the_same_bits(kind, analyzer, tmp_path):
-    with LocalGrid(NodePlan(analyzer, data_type="s3"), SPLITS, Keeps) as grid:
+    with LocalGrid(NodePlan(analyzer, data_type="s3"), SPLITS, keeps()) as grid:
         start(kind, grid, 4, tmp_path / "kept", most=2)
         record = start(kind, grid, 4, tmp_path / "kept", resume=True)
     assert record.resumed_after == 2

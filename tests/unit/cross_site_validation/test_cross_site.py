@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from keeping_client import keeps
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import roc_auc_score
 
@@ -240,17 +241,6 @@ def test_a_convergence_with_a_memory_goes_on_after_a_checkpoint(tmp_path):
                 )
         assert record.resumed_after == cut
         assert record.result["cross_site"] == whole.result["cross_site"]
-
-
-def keeps(number):
-    from flame_flwr.clients import StarClient
-
-    class Keeps(StarClient):
-        def get_properties(self, config):
-            kept = {"keeps-state": True, "states": f"[{number}]"}
-            return {**super().get_properties(config), **kept}
-
-    return Keeps
 
 
 class Round(CrossSite, CyclicTraining):

@@ -33,11 +33,7 @@ def test_it_stands_in_front_of_an_analyzer():
         StarModel(alone, strategy(), "none")
 
 
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    clear_local_storage()
-    yield
-    clear_local_storage()
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 def strategy(rounds=4):

@@ -1,10 +1,11 @@
 """Three hospitals' rows, an analyzer that trains on them and a run: for these tests."""
 
 import numpy as np
+from keeping_client import keeps
 from sklearn.linear_model import SGDClassifier
 
 from flame_flwr.aggregation import MaxRounds
-from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.results.checkpoint import Checkpoint
@@ -87,18 +88,11 @@ def over_messages(
     return record
 
 
-class Keeps(StarClient):
-    """Says that it has the analyzer of round 2, as one with a `state-dir` does."""
-
-    def get_properties(self, config):
-        return {**super().get_properties(config), "keeps-state": True, "states": "[2]"}
-
-
 def resumed(strategy, analyzer, folder, rounds, first=2):
     """Run some rounds, and the rest from the checkpoint; return the second run's record."""
     kept = str(folder / "kept")
     plan = NodePlan(analyzer, data_type="s3")
-    with LocalGrid(plan, SPLITS, Keeps) as grid:
+    with LocalGrid(plan, SPLITS, keeps()) as grid:
         for most, resume in ((first, False), (rounds, True)):
             record = RunRecord()
             config = {"resume": True, "checkpoint": kept} if resume else {}

@@ -18,11 +18,7 @@ from flame_flwr.strategies import StarStrategy
 NODES = ("node-0", "node-1")
 
 
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    clear_local_storage()
-    yield
-    clear_local_storage()
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 @pytest.fixture(params=["memory", "folder"])

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 from flwr.serverapp.strategy import FedAdam
+from keeping_client import keeps
 
 from flame_flwr.aggregation import (
     Concat,
@@ -13,7 +14,7 @@ from flame_flwr.aggregation import (
     Plateau,
     Sum,
 )
-from flame_flwr.clients import NodePlan, StarClient
+from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.errors import ModelError
@@ -161,13 +162,6 @@ class Momentum(Rate):
         return {**super().update(merged, last), "patience": 1.0}
 
 
-class Keeps(StarClient):
-    """Says that it has the analyzer of round 2, as one with a `state-dir` does."""
-
-    def get_properties(self, config):
-        return {**super().get_properties(config), "keeps-state": True, "states": "[2]"}
-
-
 def rounds_of(kind, grid, most, place=None, *, resume=False):
     """Run an analysis up to a round; return the strategy and the run's record."""
     strategy, record = kind(), RunRecord()
@@ -189,7 +183,7 @@ def test_a_resumed_run_gives_the_same_bits(kind, tmp_path):
     plan = NodePlan(Regression, data_type="s3")
     with LocalGrid(plan, SPLITS) as grid:
         one, whole = rounds_of(kind, grid, 5)
-    with LocalGrid(plan, SPLITS, Keeps) as grid:
+    with LocalGrid(plan, SPLITS, keeps()) as grid:
         rounds_of(kind, grid, 2, tmp_path / "kept")
         other, record = rounds_of(kind, grid, 5, tmp_path / "kept", resume=True)
     assert record.resumed_after == 2
