@@ -65,8 +65,8 @@ _MOST_OF_A_STATISTIC = 2**24
 _MOST_WORDS = 2**32
 
 _TWO_PLACES = (
-    "is two places of what is summed, such as `b` of `a` and `a.b`, or `1` and `'1'`: nodes could "
-    "be asked for different ones. Rename one of them"
+    "is two places of what is summed, as with the keys {'a.b': ..., 'a': {'b': ...}} or "
+    "{1: ..., '1': ...}: nodes could be asked for different ones. Rename one of them"
 )
 
 ONE = Field("", (), "int", COUNTS)
