@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from flwr.app import Error, Message
+from keeping_client import keeps
 
 from flame_flwr.aggregation import DeltaNorm, MaxRounds
 from flame_flwr.clients import NodePlan
@@ -20,7 +21,7 @@ from flame_flwr.transport import reconnecting
 from flame_flwr.transport.grid import GridTransport
 
 from .regression import RATE, SPLITS, Regression, over_messages, start
-from .test_reduce_strategy import Keeps, rounds_of
+from .test_reduce_strategy import rounds_of
 
 SKIP = {"on-failure": "skip", "min-nodes": 2}
 
@@ -215,7 +216,7 @@ def test_a_resumed_run_gives_the_same_bits(order, tmp_path):
     def kind():
         return CyclicTraining(order, 5, seed=2)
 
-    with LocalGrid(NodePlan(Regression, data_type="s3"), SPLITS, Keeps) as grid:
+    with LocalGrid(NodePlan(Regression, data_type="s3"), SPLITS, keeps()) as grid:
         rounds_of(kind, grid, 2, tmp_path / "kept")
         _, record = rounds_of(kind, grid, 5, tmp_path / "kept", resume=True)
     orders = (lambda n: line(n, 2)) if order == "random" else (lambda n: [0, 1, 2])
