@@ -8,6 +8,7 @@ which Flower's runtimes stream to the analyst or keep in the node's own log.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["handlers", "logger", "printed", "show", "silent"]
+__all__ = ["handlers", "is_terminal", "logger", "printed", "show", "silent"]
 
 logger = logging.getLogger("flame_flwr")
 
@@ -39,6 +40,15 @@ class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         return text if record.levelno == logging.INFO else f"{record.levelname}: {text}"
+
+
+def is_terminal() -> bool:
+    """Tell whether standard output is a terminal that shows colours and can be drawn on."""
+    try:
+        there = sys.stdout.isatty()
+    except (AttributeError, ValueError):  # there is none, or it is closed
+        return False
+    return there and os.environ.get("TERM") != "dumb"
 
 
 def show(level: int = logging.INFO) -> None:

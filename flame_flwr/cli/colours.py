@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import sys
+
+from flame_flwr.log import is_terminal
 
 __all__ = ["has_colours", "without_colours"]
 
@@ -18,11 +19,7 @@ _ESCAPES = re.compile(
 
 def has_colours() -> bool:
     """Tell whether standard output shows colours: a terminal, and ``NO_COLOR`` is not set."""
-    try:
-        there = sys.stdout.isatty()
-    except (AttributeError, ValueError):
-        return False
-    return there and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    return is_terminal() and not os.environ.get("NO_COLOR")
 
 
 def without_colours(text: str) -> str:

@@ -9,13 +9,12 @@ behind it, so that user code may fork: it is drawn anew when a node answers or a
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.log import handlers
+from flame_flwr.log import handlers, is_terminal
 from flame_flwr.results.callbacks import Callback
 from flame_flwr.results.followed_lines import (
     ParticipantsLine,
@@ -44,11 +43,7 @@ _REDRAW = 0.1
 
 def on_terminal() -> bool:
     """Tell whether there is a terminal that a bar can be drawn on, and no debugger in the way."""
-    try:
-        there = sys.stdout.isatty()
-    except (AttributeError, ValueError):
-        return False
-    return there and os.environ.get("TERM") != "dumb" and sys.gettrace() is None
+    return is_terminal() and sys.gettrace() is None
 
 
 def bars() -> list[Callback]:
