@@ -18,7 +18,7 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.results import RunRecord
 
-HOSPITALS = provisioned.IDENTIFIED[:2]
+HOSPITALS = provisioned.IDENTIFIED
 SKIP = {"on-failure": "skip", "min-nodes": 1}
 
 APP = """
@@ -68,7 +68,7 @@ class Ill(Ditto, SklearnAnalyzer):
 
 strategy = SklearnCrossSite(
     metrics=["accuracy", "personal_accuracy", "test_auc"],
-    convergence=MaxRounds(5),
+    convergence=MaxRounds(4),
     outputs=[("study.pkl", "pickle", lambda final: final)],
 )
 FILTERS = [TopFraction(0.1, keys="model.coef", missing="skip", sparse=True)]
@@ -113,12 +113,12 @@ def look(folder, nodes):
 
 
 @pytest.mark.deployed
-def test_a_deployment_has_the_bits_of_this_process(identified, tmp_path):
-    """Two nodes that are online anyway, and no other run there keeps scikit-learn's estimators."""
+def test_a_deployment_has_the_bits_of_this_process(three_hospitals, tmp_path):
+    """Two of the nodes are online anyway; no other run there keeps scikit-learn's estimators."""
     keys = KEYS | {"nodes": ",".join(HOSPITALS), "max-rounds": 50}
     app = write_package(tmp_path / "app", "linear", APP, keys)
     config = {**SKIP, "results": str(tmp_path / "results")}
-    ended, log = identified.run(app, ",".join(HOSPITALS), **config)
-    assert ended.succeeded, f"{log}\n{identified.logs()}"
+    ended, log = three_hospitals.run(app, ",".join(HOSPITALS), **config)
+    assert ended.succeeded, f"{log}\n{three_hospitals.logs()}"
     [folder] = (tmp_path / "results").iterdir()
     look(folder, HOSPITALS)

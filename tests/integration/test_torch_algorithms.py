@@ -20,7 +20,7 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.config import RunSettings
 from flame_flwr.results import RunRecord
 
-HOSPITALS = provisioned.IDENTIFIED[:2]
+HOSPITALS = provisioned.IDENTIFIED
 SKIP = {"on-failure": "skip", "min-nodes": 1}
 
 APP = """
@@ -69,7 +69,7 @@ class Personal(Ditto, Net):
 
 OUTPUTS = [("model.pkl", "pickle", lambda final: final)]
 METRICS = ["loss", "personal_loss"]
-STRATEGY = CyclicTraining("random", 3, metrics=METRICS, outputs=OUTPUTS)
+STRATEGY = CyclicTraining("random", 2, metrics=METRICS, outputs=OUTPUTS)
 model = StarModel(Personal, STRATEGY, "s3")
 client_app = model.client_app
 server_app = model.server_app
@@ -107,12 +107,12 @@ def look(folder, nodes):
 
 
 @pytest.mark.deployed
-def test_a_model_goes_round_on_a_deployment(identified, tmp_path):
-    """Two nodes that are online anyway, and no other run there asks them one after another."""
+def test_a_model_goes_round_on_a_deployment(three_hospitals, tmp_path):
+    """Two of the nodes are online anyway; no other run there asks them one after another."""
     keys = KEYS | {"nodes": ",".join(HOSPITALS), "max-rounds": 50}
     app = write_package(tmp_path / "app", "goesround", APP, keys)
     config = {**SKIP, "results": str(tmp_path / "results")}
-    ended, log = identified.run(app, ",".join(HOSPITALS), **config)
-    assert ended.succeeded, f"{log}\n{identified.logs()}"
+    ended, log = three_hospitals.run(app, ",".join(HOSPITALS), **config)
+    assert ended.succeeded, f"{log}\n{three_hospitals.logs()}"
     [folder] = (tmp_path / "results").iterdir()
     look(folder, HOSPITALS)
