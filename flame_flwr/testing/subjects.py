@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from flame_flwr.analysis.declare import Arguments, declare
+from flame_flwr.analysis.splits import check_splits
 from flame_flwr.app_folder import App
-from flame_flwr.errors import ConfigError, ModelError
+from flame_flwr.errors import ConfigError
 from flame_flwr.results.output_files import Outputs
 from flame_flwr.testing.references import Reference
 
@@ -169,14 +170,13 @@ class ClassSource:
 
     def load(self, stack: ExitStack) -> Subject:
         """Check what is declared, as ``StarModel`` does."""
-        analyzer, aggregator = (
-            part.resolve() if isinstance(part, Reference) else part
-            for part in (self.analyzer, self.aggregator)
-        )
-        client = self.arguments.get("client")
-        if isinstance(client, Reference):
-            client = client.resolve()
-        return _declared(analyzer, aggregator, self.splits, {**self.arguments, "client": client})
+        classes = {"analyzer": self.analyzer, "aggregator": self.aggregator}
+        given = {
+            name: each.resolve() if isinstance(each, Reference) else each
+            for name, each in {"data_type": "s3", **self.arguments, **classes}.items()
+        }
+        splits = check_splits(self.splits, None)
+        return _with_splits(declare(Arguments(**given), paths=True), splits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,16 +289,6 @@ def source_at(path: Path, data: Sequence[str], nodes: int | None) -> AppSource |
     if component.startswith("flame_flwr.star.script:"):
         return ScriptSource(path / str(config.get("script", "")), places, nodes, secure)
     return AppSource(path, component, places, nodes, secure)
-
-
-def _declared(
-    analyzer: Any, aggregator: Any, splits: Sequence[Any], arguments: dict[str, Any]
-) -> Subject:
-    """Check what was declared to ``check_analysis``."""
-    given = {"data_type": "s3", **arguments, "analyzer": analyzer, "aggregator": aggregator}
-    if not len(splits):
-        raise ModelError("data_splits is empty: give at least one entry, one per node")
-    return _with_splits(declare(Arguments(**given), paths=True), splits)
 
 
 def _with_data(
