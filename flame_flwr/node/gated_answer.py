@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flwr.app import Context, Error, Message, RecordDict
@@ -65,33 +66,33 @@ def _through_gate(
     asked: NodeMessage, run: Callable[[NodeMessage], Answer], clock: float | None
 ) -> Answer:
     try:
-        project = check_app(
-            asked
-        )  # first: before that the app's archive is not opened, also for its config
+        # first: before that the app's archive is not opened, also for its config
+        project = check_app(asked)
     except AppRefusedError as error:
         reply = refusal_of(asked, error, told_clock(clock))
         way = Way(gated=True, app=asked.app_folder)
         # The run config has the project once the app's archive was opened.
         noted = {} if asked.context.run_config else {"project": project_asked(asked)}
         return Answer(unnoted(asked.message, asked.context, reply, way, noted) or reply, None)
-    seconds, files = _seconds(asked), AppArchive.read(asked.fab.content).files
-    ledger = NodeLedger(asked.context, project)
-    coming = Way(gated=True, seconds=seconds, app_files=files, ledger=ledger)
-    refused = ReplyGate(asked.message, asked.context, coming).refusal()
+    way = Way(
+        gated=True,
+        app=asked.app_folder,
+        clock=clock,
+        seconds=_seconds(asked),
+        app_files=AppArchive.read(asked.fab.content).files,
+        project=project,
+        ledger=NodeLedger(asked.context, project),
+    )
+    refused = ReplyGate(asked.message, asked.context, way).refusal()
     answer = run(asked) if refused is None else Answer(refused, None)
     answer = _with_kept_counts(asked, answer)
     context = _context_with(asked, answer.state)
-    way = Way(
-        gated=True,
+    way = replace(
+        way,
         is_apps_text=answer.is_apps_text,
-        app=asked.app_folder,
-        clock=clock,
-        seconds=seconds,
-        app_files=files,
-        project=project,
         frozen=answer.frozen,
         data_changed=answer.data_changed,
-        ledger=ledger if refused is None else None,  # else it has left before, or nothing leaves
+        ledger=way.ledger if refused is None else None,  # else it has left, or nothing leaves
     )
     reply = ReplyGate(asked.message, context, way).let_out(answer.reply)
     return Answer(reply, None if answer.state is None else context.state)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import PayloadError
@@ -129,7 +130,7 @@ class Evidence:
         return {name: value for name, value in known.items() if value not in (None, "", {}, ())}
 
     @classmethod
-    def from_json(cls, said: object) -> Self:
+    def from_json(cls, said: Any) -> Self:
         """Read what another process said.
 
         Raises
@@ -138,7 +139,7 @@ class Evidence:
             It is not of this form, or too much.
         """
         try:
-            return cls(**_read(said))
+            return cls(**{name: _READ.get(name, _number)(value) for name, value in said.items()})
         except (TypeError, ValueError, AttributeError, KeyError, zlib.error) as error:
             raise PayloadError(
                 "what the analysis says of its data cannot be read at this node's gate"
@@ -147,30 +148,6 @@ class Evidence:
 
 SIZED = frozenset({"bytearray", "bytes", "dict", "frozenset", "list", "range", "set", "tuple"})
 """Types of Python's own, of which the length is said."""
-
-
-def _read(said: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in said.items():
-        if name in ("kind", "dtype"):
-            found[name] = _word(value)
-        elif name == "shape":
-            found[name] = _numbers(value, 32)
-        elif name == "sizes":
-            found[name] = _numbers(value, _MOST_SIZES)
-        elif name == "columns":
-            found[name] = _columns(value)
-        elif name == "sets":
-            found[name] = _sets(value)
-        elif name == "distinct":
-            found[name] = {_name(key): _number(count) for key, count in _entries(value)}
-        elif name == "levels":
-            found[name] = {
-                _name(key): _numbers(counts, _MOST_LEVELS) for key, counts in _entries(value)
-            }
-        else:
-            found[name] = _number(value)
-    return found
 
 
 def _sets(value: Any) -> PeopleSets:
@@ -187,10 +164,10 @@ def _columns(value: Any) -> tuple[tuple[ColumnFacts, ...], ...]:
     return tuple(tuple(map(ColumnFacts.from_json, each)) for each in value)
 
 
-def _entries(value: Any) -> list[tuple[Any, Any]]:
+def _by_column(value: Any, read: Callable[[Any], Any]) -> dict[str, Any]:
     if len(value) > _MOST_COLUMNS:
         raise ValueError("too many columns")
-    return list(value.items())
+    return {_name(key): read(each) for key, each in value.items()}
 
 
 def _word(value: Any) -> str:
@@ -215,6 +192,19 @@ def _number(value: Any) -> int:
     if type(value) is not int or not 0 <= value < _MOST:
         raise ValueError("no number of things")
     return value
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "kind": _word,
+    "dtype": _word,
+    "shape": partial(_numbers, most=32),
+    "sizes": partial(_numbers, most=_MOST_SIZES),
+    "columns": _columns,
+    "sets": _sets,
+    "distinct": partial(_by_column, read=_number),
+    "levels": partial(_by_column, read=partial(_numbers, most=_MOST_LEVELS)),
+}
+"""What reads each part of what an analysis says; all others are numbers."""
 
 
 def _counted(number: int, what: str, several: str = "") -> str:
