@@ -175,7 +175,7 @@ class AllValues:
         return self._merge(values) if values else None
 
 
-class KeptForLater:
+class KeptForLater(AllValues):
     """Keeps the values for an accumulator without ``merge``, until it is known whose count.
 
     Parameters
@@ -187,21 +187,14 @@ class KeptForLater:
     """
 
     def __init__(self, place: Where, accumulator: Accumulator) -> None:
-        self._place = place
+        super().__init__(place, self._handed_over)
         self._accumulator = accumulator
-        self._kept: dict[str, tuple[Any, float]] = {}
 
     def add(self, node: str, value: Any, weight: float) -> None:
         """Keep a copy."""
-        self._kept[node] = copy_arrays(value), weight
+        self._values[node] = copy_arrays(value), weight
 
-    def merge(self, other: KeptForLater) -> None:
-        """Take the values of another."""
-        self._kept |= other._kept
-
-    def result(self) -> Any:
-        """Hand them over."""
-        kept, self._kept = self._place.in_order(self._kept), {}
+    def _handed_over(self, kept: dict[str, tuple[Any, float]]) -> Any:
         for node, (value, weight) in kept.items():
             self._accumulator.add(node, value, weight)
         return self._accumulator.result()

@@ -139,7 +139,7 @@ class Evidence:
             It is not of this form, or too much.
         """
         try:
-            return cls(**{name: _READ.get(name, _number)(value) for name, value in said.items()})
+            return cls(**{name: _read(name, value) for name, value in said.items()})
         except (TypeError, ValueError, AttributeError, KeyError, zlib.error) as error:
             raise PayloadError(
                 "what the analysis says of its data cannot be read at this node's gate"
@@ -205,6 +205,11 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "levels": partial(_by_column, read=partial(_numbers, most=_MOST_LEVELS)),
 }
 """What reads each part of what an analysis says; all others are numbers."""
+
+
+def _read(name: str, value: Any) -> Any:
+    read: Callable[[Any], Any] = _READ.get(name, _number)
+    return read(value)
 
 
 def _counted(number: int, what: str, several: str = "") -> str:
