@@ -67,8 +67,15 @@ class Kind:
 
         The bytes of a text or number may be the same by chance.
         """
+        for form in self._forms:  # noqa: SIM110  (`any` is slower: it is asked of every answer)
+            if form in header:
+                return True
+        return False
+
+    @cached_property
+    def _forms(self) -> list[bytes]:
         code = bytes([self.code])
-        return any(form + code in header for form in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0"))
+        return [form + code for form in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")]
 
     def tagged(self, value: Any, encoder: Encoder) -> list[Any]:
         """Turn a value into its tagged list."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping
-from functools import partial, partialmethod
+from functools import lru_cache, partial, partialmethod
 from itertools import chain
 from types import CodeType, FunctionType
 from typing import Any
@@ -113,10 +113,16 @@ def check_function(function: Any, what: str, parameters: Parameters) -> None:
 
 def needs(method: Any, count: int) -> bool:
     """Tell whether a bound method can be called with so many arguments, and not with one fewer."""
+    function = getattr(method, "__func__", method)
     try:
-        signature = inspect.signature(method)
+        return _needs(function, count + (function is not method))
     except (TypeError, ValueError):
         return False
+
+
+@lru_cache(maxsize=32)  # it is asked in every round
+def _needs(function: Any, count: int) -> bool:
+    signature = inspect.signature(function)
     return bool(_unbound(signature, count - 1)) and not _unbound(signature, count)
 
 
