@@ -93,7 +93,9 @@ def _check(
     """Do the runs, one after another, and judge them."""
     subject, spec = loaded.subject, loaded.spec
     forward = _forward(subject)
-    first = processes.run(Settings(forward))
+    # a single run is as it is declared; others are compared, and masked answers cannot be
+    alone = processes.speaks_messages and subject.masked is not None
+    first = processes.run(Settings(forward, masked=alone))
     verdicts.first_run(first)
     if first.trouble is not None or processes.speaks_messages:
         return first

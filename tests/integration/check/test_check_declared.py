@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flame_flwr.aggregation import DeltaNorm, MaxRounds, Mean, Sum
+from flame_flwr.clients import StarClient
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.strategies import CyclicTraining, ReduceStrategy, WeightedFedAvg
 from flame_flwr.testing import check_analysis
@@ -51,6 +52,19 @@ def test_masked_sums_are_run_masked_once():
     """Else nothing is found at two nodes, and a run of them fails."""
     [finding] = check_analysis(Pull, Declared(secure=True), SPLITS[:2], raises=False)
     assert (finding.check, finding.severity) == ("masks", "error")
+    assert "secure sums need 3 nodes or more" in finding.seen
+
+
+class Hears(StarClient):
+    """A client of one's own: the analysis is then run once."""
+
+
+@pytest.mark.exhaustive
+def test_single_run_is_masked():
+    given = {"client": Hears, "raises": False}
+    assert check_analysis(Pull, Declared(secure=True), SPLITS, **given) == []
+    [finding] = check_analysis(Pull, Declared(secure=True), SPLITS[:2], **given)
+    assert (finding.check, finding.severity) == ("runs", "error")
     assert "secure sums need 3 nodes or more" in finding.seen
 
 
