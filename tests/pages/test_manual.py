@@ -112,8 +112,9 @@ def anchors(path):
 @pytest.mark.parametrize(
     "path", [*READMES, *PAGES], ids=lambda path: path.relative_to(ROOT).as_posix()
 )
-def test_links_lead_somewhere(path):
+def test_links_lead_somewhere_and_powers_are_no_bold_text(path):
     text = _CODE.sub("", path.read_text())
+    assert not re.search(r"\d\*\*-?\d", re.sub(r"`+[^`]+`+", "", text))  # bold to the next one
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if link.startswith("https://"):
             continue
