@@ -117,4 +117,6 @@ def _cells(column: pd.Series[Any], kind: Kind | None) -> Cells:
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     gap: Any = np.datetime64("NaT") if kind in ("time", "utc") else np.nan
     assert kind is not None
-    return Cells(kind, column.to_numpy(DTYPES[kind], na_value=gap))
+    # pandas 2.2 puts what stands for a gap also into whole numbers without any.
+    filled = {"na_value": gap} if missing.any() else {}
+    return Cells(kind, column.to_numpy(DTYPES[kind], **filled))

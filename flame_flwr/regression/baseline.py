@@ -58,9 +58,11 @@ def breslow(
 
 def stratum_labels(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Return each row's stratum, such as ``ward=a``; without columns it is ``""``."""
+    # The rows of a table of no columns are none to some versions of pandas.
+    rows = zip(*(frame[name] for name in columns), strict=True) if columns else [()] * len(frame)
     return [
         ", ".join(f"{name}={value}" for name, value in zip(columns, values, strict=True))
-        for values in frame[list(columns)].itertuples(index=False)
+        for values in rows
     ]
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+from hanging import HANGS
 from ports import free_port
 
 from flame_flwr.cli.submit import Federation, submit
@@ -137,7 +138,7 @@ class Deployment:
             [PROGRAMS / "flwr", command, run_id, self.name],
             env=self.environment,
             check=True,
-            timeout=60,
+            timeout=HANGS,
             capture_output=True,
         )
 

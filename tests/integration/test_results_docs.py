@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hanging import HANGS
 from ports import free_port
 
 from flame_flwr.errors import ConfigError
@@ -93,7 +94,7 @@ def shell(script, cwd):
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
 

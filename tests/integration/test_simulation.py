@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hanging import HANGS
 from small_app import run_app as run_small_app
 
 from flame_flwr.privacy import MinCount
@@ -107,7 +108,7 @@ def results(*arguments, **environment):
         env={**os.environ, "FORKED_COMMANDS": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
 

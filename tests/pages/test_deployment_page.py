@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hanging import HANGS
 from snippets import block, blocks
 
 from flame_flwr.deploy.federation_file import EXAMPLE, read_federation
@@ -48,7 +49,7 @@ def test_its_try_on_one_machine_has_approval_and_ports_that_differ(tmp_path):
 def test_its_commands_provision(tmp_path, name, files):
     (tmp_path / "federation.toml").write_text(block(PAGE, "federation.toml"))
     command = Path(sys.executable).parent / block(PAGE, name).strip()
-    subprocess.run(str(command), shell=True, check=True, cwd=tmp_path, timeout=60)
+    subprocess.run(str(command), shell=True, check=True, cwd=tmp_path, timeout=HANGS)
     server = tmp_path / "federation" / "server"
     assert len(list(server.glob("*.conf")) + list(server.glob("analysts.pem"))) == files
     assert (tmp_path / "federation" / "hospital-b" / "network.sh").exists()

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from hanging import HANGS
 
 torch = pytest.importorskip("torch")
 
@@ -277,6 +278,6 @@ except ModelError as error:
 
 def test_importing_it_needs_no_pytorch():
     done = subprocess.run(
-        [sys.executable, "-c", LEAN], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", LEAN], capture_output=True, text=True, timeout=HANGS, check=True
     )
     assert "pip install 'flame-flwr[torch]'" in done.stdout

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flwr.app import Error
 
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.kept_files import analysis_files
@@ -101,14 +102,22 @@ def test_one_process_gets_no_more_memory(obey, sandbox):
     assert "MemoryError" in str(error) or "memory-gb" in error.reason
 
 
-def test_descriptors_and_files_have_limits(obey, sandbox):
+def test_descriptors_have_a_limit(obey, sandbox):
     told = obey(
-        "import os, tempfile\n"
         "kept = []\n"
         "try:\n"
         "    while True: kept.append(open('/dev/null'))\n"
         "except OSError as error: told['open'] = len(kept); told['why'] = error.errno\n"
-        "kept.clear()\n"
+        "kept.clear()\n",
+        sandbox=sandbox,
+    )
+    assert 1000 < told["open"] <= 4096
+    assert told["why"] == 24
+
+
+def test_one_file_gets_no_larger(obey, sandbox):
+    told = obey(
+        "import tempfile\n"
         "with tempfile.TemporaryFile() as file:\n"
         "    try:\n"
         "        for _ in range(40): file.write(bytes(10_000_000)); file.flush()\n"
@@ -116,9 +125,10 @@ def test_descriptors_and_files_have_limits(obey, sandbox):
         sandbox=sandbox,
         memory_gb=0.25,
     )
-    assert 1000 < told["open"] <= 4096
-    assert told["why"] == 24
-    assert told["file"] in (27, 28)  # too large, or the file system is full
+    if isinstance(told, Error):  # without a sandbox a busy node may have looked at the sum first
+        assert "more in temporary files" in told.reason
+    else:
+        assert told["file"] in (27, 28)  # too large, or the file system is full
 
 
 def test_it_can_gain_no_privileges(obey, sandbox):

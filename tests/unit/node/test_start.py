@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from hanging import HANGS
 from ports import free_port
 from typer.testing import CliRunner
 
@@ -149,7 +150,7 @@ def test_a_program_of_its_user_cannot_look_into_it(tmp_path):
     """Neither into the node, which has the key, nor into its fork server."""
     home = {**os.environ, "FLWR_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", LOOKS], capture_output=True, text=True, timeout=60, env=home
+        [sys.executable, "-c", LOOKS], capture_output=True, text=True, timeout=HANGS, env=home
     )
     said = [line for line in done.stdout.splitlines() if line.startswith("refused: ")]
     assert said == ["refused: True"] * 2, done
