@@ -111,7 +111,7 @@ class CyclicAggregation(ReduceAggregation):
         form = _form_of(value[self.model])
         if None not in (form, self._form) and form != self._form:
             raise AnswerError(
-                f"round {self._number}, key {self.model}, {node}: the model that it sent has "
+                f"round {self._number}, key `{self.model}`, {node}: the model that it sent has "
                 "another form than the one that it got, so no other node could go on with it. Mend "
                 "it on the node"
             )
@@ -121,7 +121,7 @@ class CyclicAggregation(ReduceAggregation):
                 isinstance(number, np.ndarray) and not number.ndim and number.dtype.kind in "biuf"
             )
             if key != self.model and not is_number:
-                raise AnswerError(f"round {self._number}, key {key}, {node}: it sent no number")
+                raise AnswerError(f"round {self._number}, key `{key}`, {node}: it sent no number")
 
 
 def _form_of(model: Any) -> TreeSpec | None:
