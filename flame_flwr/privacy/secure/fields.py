@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.aggregation.grid import COUNTS, MODELS, STATISTICS, Grid
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.privacy.secure.declaration import SecureDeclaration, SecureLeaf
 
-__all__ = ["ONE", "Field", "difference", "fields_of", "size_of", "views_of"]
+__all__ = ["ONE", "Field", "difference", "fields_of", "runs_of", "size_of", "views_of"]
 
 
 class Field(NamedTuple):
@@ -129,6 +129,16 @@ def views_of(fields: Sequence[Field], words: NDArray[np.uint64]) -> list[NDArray
         views.append(words[start : start + field.words].reshape(-1, field.grid.words_each))
         start += field.words
     return views
+
+
+def runs_of(fields: Sequence[Field], words: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+    """Return views as of :func:`views_of`, one of all fields in a row whose numbers are as wide."""
+    runs, start = [], 0
+    for wide, group in groupby(fields, key=lambda field: field.grid.words_each):
+        size = sum(field.words for field in group)
+        runs.append(words[start : start + size].reshape(-1, wide))
+        start += size
+    return runs
 
 
 def _said(field: Field | None) -> str:

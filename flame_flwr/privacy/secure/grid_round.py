@@ -13,7 +13,14 @@ from flame_flwr.aggregation.grid import OffGridError, add_in_place
 from flame_flwr.aggregation.model_buffers import rounded_as
 from flame_flwr.aggregation.pytree import unflatten
 from flame_flwr.errors import AnswerError, FlameError, ModelError, NodeFailedError
-from flame_flwr.privacy.secure.fields import Field, difference, fields_of, size_of, views_of
+from flame_flwr.privacy.secure.fields import (
+    Field,
+    difference,
+    fields_of,
+    runs_of,
+    size_of,
+    views_of,
+)
 from flame_flwr.privacy.secure.forms import (
     BUFFER,
     is_whole,
@@ -162,7 +169,7 @@ class GridRound:
             raise self._refusal(node, "it has not as many words as its form says")
         if self._total is None:
             self._total = np.zeros(size_of(fields), np.uint64)
-        pairs = zip(views_of(fields, self._total), views_of(fields, answer.words), strict=True)
+        pairs = zip(runs_of(fields, self._total), runs_of(fields, answer.words), strict=True)
         for total, words in pairs:
             add_in_place(total, words)
         self._added += 1

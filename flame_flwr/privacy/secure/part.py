@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.privacy.secure.context import aggregate_bytes, context_of, declaration_bytes
 from flame_flwr.privacy.secure.declaration import SecureDeclaration
 from flame_flwr.privacy.secure.encoding import encode_fields
-from flame_flwr.privacy.secure.fields import fields_of, views_of
+from flame_flwr.privacy.secure.fields import fields_of, runs_of
 from flame_flwr.privacy.secure.layout import lay_out
 from flame_flwr.privacy.secure.masks import mask_in_place
 from flame_flwr.privacy.secure.roster import FEWEST, Roster
@@ -187,7 +187,7 @@ class SecurePart:
                 declaration_bytes(fields),
                 question.aggregate,
             )
-            mask_in_place(views_of(fields, answer.words), keys_for(context))
+            mask_in_place(runs_of(fields, answer.words), keys_for(context))
             return answer.to_bytes()
 
         return self._session.answer(question.number, question.kind, question.digest, masked)

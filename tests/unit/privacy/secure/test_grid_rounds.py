@@ -17,7 +17,7 @@ from flame_flwr.aggregation.reductions.tree import declare
 from flame_flwr.errors import AnswerError, DataError, PayloadError
 from flame_flwr.payload import decode, encode
 from flame_flwr.privacy.secure.declaration import SecureDeclaration, SecureLeaf
-from flame_flwr.privacy.secure.fields import fields_of
+from flame_flwr.privacy.secure.fields import fields_of, runs_of, views_of
 from flame_flwr.privacy.secure.grid_round import GridRound
 from flame_flwr.privacy.secure.layout import lay_out
 from flame_flwr.statistics import Moments, ValueCounts
@@ -201,6 +201,21 @@ def test_undeclared_label_is_an_error():
 
 
 # ---- what a round holds ----------------------------------------------------------------------
+
+
+def test_words_of_fields_in_a_row_are_one_view():
+    """Of a hundred arrays a mask is made at once, and not a hundred times."""
+    declared = {"m": Mean(), "s": Moments, "none": Sum(), "n": Sum()}
+    of = SecureDeclaration.of(declare(declared))
+    value = {"m": [np.ones(3), np.ones(2)], "s": Moments.from_data([1.0]), "none": [], "n": 7}
+    forms, words = lay_out(of, value, 3)
+    fields = fields_of(of, forms)
+    runs = runs_of(fields, words)
+    assert [run.shape for run in runs] == [(1 + 5 + 2, 1), (2, 4), (1, 1)]
+    assert all(np.shares_memory(run, words) for run in runs)
+    flat = [np.concatenate([each.ravel() for each in of]) for of in (runs, views_of(fields, words))]
+    assert (flat[0] == flat[1]).all()
+    assert (flat[0] == words).all()
 
 
 def test_a_round_is_added_up_in_the_memory_of_one_sum():
