@@ -22,8 +22,9 @@ __all__ = ["ALL", "level_cells", "number_cells"]
 ALL = "all rows"
 """The name of the cell of all of them."""
 
-_FEW = 3
-"""Sums of a column of as many values tell how many rows have each."""
+_FEW, _LOOK = 3, 100
+"""Sums of a column of as many values tell how many rows have each; that there are more is seen in
+the first rows."""
 
 
 def number_cells(
@@ -40,7 +41,7 @@ def number_cells(
         if name in numbers:
             cells[f"{name} other than 0"] = others[:, j]
             cells[f"{name}=0"] = ~others[:, j] & binary[j]
-            rarest, uncommon = _rare_rows(table[:, j])
+            rarest, uncommon = _rare_rows(np.ascontiguousarray(table[:, j]))
             cells[f"{name} of its rarest value"] = rarest
             cells[f"{name} of another than its commonest value"] = uncommon
     return cells
@@ -69,10 +70,21 @@ def level_cells(design: Design, ready: Mapping[str, Any]) -> Iterable[tuple[str,
 
 
 def _rare_rows(column: Numbers) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return the rows with the rarest of up to three values, and those without one of most rows."""
-    values, counts = np.unique(column, return_counts=True)
+    """Return the rows with the rarest of up to three values, and those without one of most rows.
+
+    Sorting a column takes longer than a step of the regression, and most need none.
+    """
     none = np.zeros(len(column), dtype=bool)
-    if len(values) < 2:
+    if len(np.unique(column[:_LOOK])) <= _FEW:
+        values, counts = np.unique(column, return_counts=True)
+        if len(values) < 2:
+            return none, none
+        if len(values) <= _FEW:
+            commonest = counts.argmax()
+            uncommon = column != values[commonest] if 2 * counts.max() > len(column) else none
+            return column == values[counts.argmin()], uncommon
+    if not (column == np.roll(column, 1)).any():  # two of most rows would be neighbours, in a ring
         return none, none
-    rarest = column == values[counts.argmin()] if len(values) <= _FEW else none
-    return rarest, column != values[counts.argmax()] if 2 * counts.max() > len(column) else none
+    middle = len(column) // 2
+    others = column != np.partition(column, middle)[middle]  # which is of most rows, if any is
+    return none, others if 2 * others.sum() < len(column) else none
