@@ -169,7 +169,7 @@ class Cox(Study):
             len(survival.time),
             score,
             information,
-            {"objective": -2 * likelihood, "outside": 0.0},
+            {"objective": -2 * likelihood, "outside": 0.0, "edge": 0.0},
             events=int(survival.event.sum()),
             cells=cell_counts(prepared[1], survival.event),
             counted="events",

@@ -49,11 +49,14 @@ _OUTCOMES: dict[str, tuple[str, Any]] = {
     "Poisson": ("numbers of at least 0", lambda y: y >= 0),
 }
 
-FIGURES = ("objective", "pearson", "weights", "outside", "llf")
+FIGURES = ("objective", "pearson", "weights", "outside", "edge", "llf")
 """The names of the figures of :func:`scoring`."""
 
 _LARGEST = 1e15
 """Where columns by the roots of their weights are larger, the coefficients are far off."""
+
+_EDGE = 1e-6
+"""How near to the edge of what a family can have a mean may be, by the mean of all rows."""
 
 Pairs = list[Fraction]
 
@@ -213,8 +216,8 @@ def scoring(
     information : list of Fraction
         The upper triangle, row by row.
     figures : dict of str to float
-        ``objective``, the deviance; ``pearson``; ``weights``; ``outside``, of how many rows the
-        mean is none of the family; ``llf``, the log-likelihood.
+        ``objective``, the deviance; ``pearson``; ``weights``; ``outside`` and ``edge``, of how many
+        rows the mean is none of the family, or nearly so; ``llf``, the log-likelihood.
     """
     y, weights = rows.outcome, rows.weights
     if coefficients is None:
@@ -237,6 +240,7 @@ def scoring(
         "pearson": float(np.sum(weights * (y - means) ** 2 / family.variance(means))),
         "weights": float(weights.sum()),
         "outside": 0.0,
+        "edge": float(_at_edge(family, means, mean)),
         "llf": 0.0,
     }
     if scale is not None:
@@ -306,6 +310,26 @@ def _inside(family: Any, predictors: Numbers, means: Numbers) -> Any:
     if name == "Gaussian":
         return finite
     return finite & ((means >= 0) & (means <= 1) if name == "Binomial" else means > 0)
+
+
+def _at_edge(family: Any, means: Numbers, mean: float | None) -> int:
+    """Count the rows whose mean is at the edge of the family, where the link goes beyond it.
+
+    Their weights are so large that steps end there, at no maximum.
+    """
+    if _name(family) == "Gaussian" or not _leaves(family):
+        return 0
+    least = means if mean is None else means / mean
+    if _name(family) == "Binomial":
+        least = np.minimum(means, 1 - means)
+    return int((least < _EDGE).sum())
+
+
+def _leaves(family: Any) -> bool:
+    """Tell whether a link has means that the family cannot have."""
+    with np.errstate(all="ignore"):
+        means = family.link.inverse(np.array([-30.0, -0.1, 0.1, 30.0]))
+    return not (((means >= 0) & (means <= 1)) if _name(family) == "Binomial" else means > 0).all()
 
 
 def _name(family: Any) -> str:

@@ -1,4 +1,4 @@
-"""What the first sums of a GLM tell: some have no maximum, whatever the steps."""
+"""What the sums of a GLM tell before its steps: some have no maximum."""
 
 from __future__ import annotations
 

@@ -178,9 +178,8 @@ class GLM(Study):
         """Return what each step needs of the rows."""
         import pandas as pd
 
-        events, people = self.happened(rows), None
-        if self.subject is not None:
-            people = rows[self.subject]
+        events = self.happened(rows)
+        people = None if self.subject is None else rows[self.subject]
         return families.NodeRows(
             self._rows(rows, standardized(matrix.table, matrix.columns, asked["standard"])),
             *common_columns(matrix.columns, asked),
@@ -259,10 +258,10 @@ class GLM(Study):
         check_first_sums(sums, self.outcome, rate, by_cluster=self.robust == "cluster")
         nothing = np.zeros(len(sums.columns))
         before = nothing.copy()
-        if asked["mean"] is not None:
-            with np.errstate(all="ignore"):
-                mean = float(self._link.link(np.array([asked["mean"]]))[0])
-            before[intercepts(sums.columns)] = mean if np.isfinite(mean) else 0.0
+        mean = sums.events / sums.n if asked["mean"] is None else asked["mean"]
+        with np.errstate(all="ignore"):
+            linked = float(self._link.link(np.array([mean]))[0])
+        before[intercepts(sums.columns)] = linked if np.isfinite(linked) else 0.0
         return Path(nothing, before, begins=True)
 
     def dispersion(self, sums: ScoreInformation) -> float:

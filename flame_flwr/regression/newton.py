@@ -24,7 +24,7 @@ _SETTLED = 1e-11
 """Steps are over when each is less than so many standard errors."""
 _STALLED = 1e-8
 """Below so many standard errors a step that does not shrink any more is rounding."""
-_MOST_STEPS, _MOST_HALVINGS = 100, 30
+_MOST_STEPS, _MOST_HALVINGS = 300, 30
 _LONG, _FLAT, _FAR = 0.3, 0.05, 1e4
 _LEAVE_OUT = "Leave the term out, or join its levels"
 
@@ -78,7 +78,7 @@ def next_step(path: Path, sums: ScoreInformation, dispersion: float) -> Path:
     path : Path
         With the coefficients that the sums are of.
     sums : ScoreInformation
-        Of all hospitals, with the figures ``objective`` and ``outside``.
+        Of all hospitals, with the figures ``objective``, ``outside`` and ``edge``.
     dispersion : float
         The standard errors' square, in units of the inverse information.
 
@@ -100,9 +100,14 @@ def next_step(path: Path, sums: ScoreInformation, dispersion: float) -> Path:
     if path.steps >= _MOST_STEPS:
         raise DataError(
             f"the regression has not converged after {_MOST_STEPS} steps: the last was of "
-            f"{size:.1g} standard errors. Has the formula columns of very different size?"
+            f"{size:.1g} standard errors. With another link, or fewer terms, there are fewer"
         )
-    settled = size < _SETTLED or (size < _STALLED and size > path.size / 2)
+    settled = size < _SETTLED or path.size <= size < _STALLED
+    if (settled or path.halvings) and sums.figure("edge"):
+        raise DataError(
+            "the regression has not converged: with this link the maximum is at the edge of the "
+            "means that the family can have, where there are no standard errors. Take another"
+        )
     return replace(
         path,
         coefficients=path.coefficients + step,

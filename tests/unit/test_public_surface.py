@@ -188,6 +188,7 @@ def loaded_by(statement):
 
 
 HEAVY = {"ray", "pandas", "sklearn", "scipy", "matplotlib", "torch", "opendp", "skops"}
+HEAVY |= {"formulaic", "statsmodels"}
 
 
 def test_what_a_users_module_imports_is_light():

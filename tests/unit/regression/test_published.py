@@ -3,7 +3,8 @@
 Data are those of statsmodels and lifelines; in ``published/`` is what they do not have:
 ``awards.csv``, the 200 rows of the public example of vantage6's GLM (its repository v6-glm-py, the
 three files of ``test/``), and ``trees.csv``, R's data set of that name, which it has as well. What
-DataSHIELD documents of ``ds.glm`` is of data sets of thousands of rows that no package has.
+DataSHIELD documents of ``ds.glm`` is of its own sets CNSIM and SURVIVAL, of 9379 and 6388 rows,
+which no package of Python has.
 """
 
 from __future__ import annotations
