@@ -167,7 +167,7 @@ class Egress:
         def note(row: dict[str, Any]) -> None:
             if row["answer"]:
                 counts = days.setdefault((row["time"][:10], row["project"]), Counter())
-                counts.update(answers=1, bytes=row["bytes"] or 0, masked=row["masked"])
+                counts.update(answers=1, bytes=row["bytes"] or 0, masked=int(row["masked"]))
                 counts.update(withheld=bool(row["withheld"]))
                 counts.update({"withheld in part": bool(row["withheld in part"])})
 

@@ -48,6 +48,7 @@ def test_answers_are_counted_by_day_and_study(log, tmp_path):
         ("2026-11-01", "covid", 2, 1050, 1, 0),
         ("2026-11-01", "heart", 1, 1000, 0, 0),
     ]
+    assert {type(each[count]) for each in part["days"] for count in counts} == {int}  # shown so
     assert (part["all"], part["projects"]) == (5, ["covid", "heart"])
     started, failed, *rest = part["lines"]
     assert "nothing: the node was started" in started["left"]
