@@ -16,10 +16,13 @@ sys.path.insert(0, str(EXAMPLE))
 import recurrence  # noqa: E402
 
 
-def test_it_prints_what_its_readme_says():
-    printed = run_python(EXAMPLE, "recurrence.py").splitlines()
+def test_it_prints_what_its_readme_says_and_draws_its_pictures(tmp_path):
+    printed = run_python(tmp_path, EXAMPLE / "recurrence.py").splitlines()
     [shown] = texts(EXAMPLE / "README.md", "text", "recurrence")
     assert set(shown.splitlines()) <= {line.rstrip() for line in printed}
+    drawn = {"table_one": "menostat, n (%)", "odds": "grade[T.III]", "hazards": "grade[T.III]"}
+    for name, text in drawn.items():
+        assert f">{text}</text>" in (tmp_path / f"{name}.svg").read_text()
 
 
 def test_its_logistic_regression_is_that_of_all_rows():
