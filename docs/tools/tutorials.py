@@ -31,6 +31,9 @@ TUTORIALS = (
 AT_ONCE = 2
 """Notebooks that run side by side: each is a process that imports much."""
 
+MOST_LINES = 24
+"""Lines of an output that a page shows: of more, the first and the last ones."""
+
 _BLOCK = re.compile(r"^```(\w*)[ ]?(.*)\n((?:.*\n)*?)```\n", re.M)
 _PICTURES = {"image/svg+xml": "svg", "image/png": "png"}
 
@@ -177,4 +180,8 @@ def _as_markdown(each: Shown, picture: str) -> str:
         return f'\n<div class="output">\n{html}\n</div><!-- output ends -->\n'
     if each.is_picture:
         return f"\n![What this draws]({picture})\n"
-    return f"\n```text\n{each.content.rstrip()}\n```\n"
+    lines = each.content.rstrip().splitlines()
+    if (more := len(lines) - MOST_LINES) > 0:
+        half = MOST_LINES // 2
+        lines = [*lines[:half], f"... {more} more lines ...", *lines[-half:]]
+    return "\n```text\n" + "\n".join(lines) + "\n```\n"

@@ -86,3 +86,11 @@ def test_every_page_that_quotes_what_its_python_prints_is_a_tutorial():
         if each.language == "python"
     }
     assert quoting - own == set(tutorials.TUTORIALS)
+
+
+def test_of_a_long_output_the_first_and_the_last_lines_are_shown():
+    said = {3: [tutorials.Shown("txt", "".join(f"{number}\n" for number in range(1000)))]}
+    page = tutorials.with_shown(PAGE, said, "start")
+    assert "```text\n0\n" in page
+    assert "\n11\n... 976 more lines ...\n988\n" in page
+    assert "\n999\n```\n" in page
