@@ -216,8 +216,9 @@ def scoring(
     information : list of Fraction
         The upper triangle, row by row.
     figures : dict of str to float
-        ``objective``, the deviance; ``pearson``; ``weights``; ``outside`` and ``edge``, of how many
-        rows the mean is none of the family, or nearly so; ``llf``, the log-likelihood.
+        ``objective``, the deviance; ``pearson``; ``weights``; ``outside`` and ``edge``, 1 where
+        any row's mean is none of the family, or nearly so, and no count of rows; ``llf``, the
+        log-likelihood.
     """
     y, weights = rows.outcome, rows.weights
     if coefficients is None:
@@ -227,7 +228,7 @@ def scoring(
         predictors, means = rows.means(family, coefficients)
     inside = _inside(family, predictors, means)
     if not inside.all():
-        return _outside(rows, float((~inside).sum()))
+        return _outside(rows)
     slopes = family.link.deriv(means)
     working = weights / (slopes**2 * family.variance(means))
     right = (y - means) * slopes
@@ -247,7 +248,7 @@ def scoring(
         figures["llf"] = float(family.loglike(y, means, freq_weights=weights, scale=scale))
     largest = np.max([roots.max() * rows.largest, np.abs(scaled).max()])
     if not largest < _LARGEST or not np.max(np.abs(list(figures.values()))) < _LARGEST**2:
-        return _outside(rows, 1.0)
+        return _outside(rows)
     found = products(rows.table, roots, scaled)
     score, information = [row[-1] for row in found[:-1]], [row[:-1] for row in found[:-1]]
     return score, [value for row in information for value in row], figures
@@ -293,10 +294,10 @@ def _started(family: Any, outcome: Numbers, mean: float | None) -> Any:
     return (outcome + mean) / 2
 
 
-def _outside(rows: GLMRows, how_many: float) -> tuple[Pairs, Pairs, dict[str, float]]:
+def _outside(rows: GLMRows) -> tuple[Pairs, Pairs, dict[str, float]]:
     p = rows.table.shape[1]
     nothing = [Fraction(0)] * p, [Fraction(0)] * (p * (p + 1) // 2)
-    return *nothing, dict.fromkeys(FIGURES, 0.0) | {"outside": how_many}
+    return *nothing, dict.fromkeys(FIGURES, 0.0) | {"outside": 1.0}
 
 
 def _upper(found: list[list[Fraction]]) -> Pairs:
@@ -312,17 +313,17 @@ def _inside(family: Any, predictors: Numbers, means: Numbers) -> Any:
     return finite & ((means >= 0) & (means <= 1) if name == "Binomial" else means > 0)
 
 
-def _at_edge(family: Any, means: Numbers, mean: float | None) -> int:
-    """Count the rows whose mean is at the edge of the family, where the link goes beyond it.
+def _at_edge(family: Any, means: Numbers, mean: float | None) -> bool:
+    """Tell whether a mean is at the edge of the family, where the link goes beyond it.
 
     Their weights are so large that steps end there, at no maximum.
     """
     if _name(family) == "Gaussian" or not _leaves(family):
-        return 0
+        return False
     least = means if mean is None else means / mean
     if _name(family) == "Binomial":
         least = np.minimum(means, 1 - means)
-    return int((least < _EDGE).sum())
+    return bool((least < _EDGE).any())
 
 
 def _leaves(family: Any) -> bool:

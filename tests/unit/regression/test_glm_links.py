@@ -12,6 +12,7 @@ from regression_data import FAMILIES, LINKS
 
 from flame_flwr.errors import DataError
 from flame_flwr.regression import GLM
+from flame_flwr.regression.families import GLMRows, scoring
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of statsmodels, that they have
@@ -56,3 +57,12 @@ def test_a_maximum_at_the_edge_of_the_means_is_none(family, seed):
     table = patients(family, seed)
     with pytest.raises(DataError, match="with this link the maximum is at the edge of the means"):
         GLM("y ~ a + b", family).test([table[:50], table[50:]], quiet=True)
+
+
+@pytest.mark.parametrize(("figure", "intercept"), [("outside", 0.5), ("edge", 1e-8)])
+def test_of_how_many_rows_a_mean_is_none_does_not_leave(figure, intercept):
+    """Coefficients that a server chooses would count the rows on one side of them."""
+    table = patients(SUMS, 0)[["a", "b"]].to_numpy() - [1.0, 0.0]
+    rows = GLMRows(table[:, :1], np.ones(150), np.full(150, intercept), np.ones(150))
+    _, _, figures = scoring(SUMS, rows, np.array([1.0 if figure == "outside" else 0.0]), mean=1.0)
+    assert figures[figure] == 1.0
