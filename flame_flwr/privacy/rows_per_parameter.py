@@ -11,6 +11,7 @@ from flame_flwr.privacy.disclosure_rule import CheckedRule
 from flame_flwr.statistics.columns_behind import behind
 from flame_flwr.statistics.score_information import ScoreInformation
 from flame_flwr.statistics.site_fits import SiteFits
+from flame_flwr.text.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +51,7 @@ class RowsPerParameter(CheckedRule):
     >>> sums = ScoreInformation.from_data(["Intercept"], 2, [Fraction(1)], [Fraction(2)], {})
     >>> Disclosure([RowsPerParameter(3)]).apply(sums)  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
-    PayloadError: this node has too few rows for a regression of 1 parameters ...
+    PayloadError: this node has too few rows for a regression of 1 parameter ...
     """
 
     words = "a regression leaves only of {least} rows or more for each parameter"
@@ -67,8 +68,8 @@ class RowsPerParameter(CheckedRule):
                 raise PayloadError(
                     f"this node has too few {'people' if behind(value).facts else 'rows'}"
                     f"{_COUNTED[value.counted]} for a regression of "
-                    f"{value.parameters} parameters (the disclosure rule RowsPerParameter of "
-                    "this node or of the analysis): leave terms out",
+                    f"{counted(value.parameters, 'parameter')} (the disclosure rule "
+                    "RowsPerParameter of this node or of the analysis): leave terms out",
                     detail=each.path,
                 )
 

@@ -1,4 +1,4 @@
-"""One analysis of three OMOP databases: on a deployment as of all pooled.
+"""One analysis of three OMOP databases: in a simulation and on a deployment as of all pooled.
 
 In process: ``tests/servers/test_omop_hospitals.py``.
 """
@@ -14,13 +14,22 @@ from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.data.open_data import open_datasets
 from flame_flwr.data.registry import read_registry
 
-pytestmark = [pytest.mark.deployed, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.simulation, pytest.mark.exhaustive]
 
 SOURCE = """
 from flame_flwr.star import StarAnalyzer, StarModel
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import MergeStatistics
 
+
+def node_data(context):
+    from pathlib import Path
+    from flame_flwr.data.open_data import open_datasets
+    from flame_flwr.data.registry import read_registry
+
+    name = "abc"[context.node_config["partition-id"]]
+    datasets = read_registry(Path(PLACE, name, "datasets.toml"))
+    return open_datasets(datasets, context).load("sql", [])[0]
 
 
 class Ages(StarAnalyzer):
@@ -60,9 +69,39 @@ def pooled(hospitals):
         return strategy.start(grid).record.result
 
 
+def test_a_simulation_gives_what_the_pooled_database_does(run_app, hospitals, pooled, tmp_path):
+    done = run_app(SOURCE.replace("PLACE", repr(str(hospitals[0]))), MODEL)
+    assert done.succeeded, done.log
+    assert (done.folder / "r.txt").read_text() == str(pooled)
+
+
+def test_a_simulation_names_what_its_nodes_have_frozen(run_app, tmp_path):
+    """Each its own data, and a second run the same."""
+    for number in range(3):
+        (tmp_path / f"node-{number}").mkdir()
+        (tmp_path / f"node-{number}" / "ages.csv").write_text(f"age\n{60 + number}\n")
+    looks = """
+    class Looks(Analyzer):
+        def analysis_method(self, data, aggregator_results):
+            return data[0]["ages.csv"].decode().split()[1]
+    """
+    config = {"data": f"{tmp_path}/node-{{partition-id}}", "state_dir": str(tmp_path / "state")}
+    model = "StarModel(Looks, Aggregator, 's3', filename='r.txt')"
+    digests = []
+    for _ in range(2):
+        done = run_app(looks, model, freeze="2026", **config)
+        assert done.succeeded, done.log
+        assert (done.folder / "r.txt").read_text() == "['60', '61', '62']"
+        digests.append(done.run["frozen"])
+        (tmp_path / "node-0" / "ages.csv").write_text("age\n99\n")
+    assert digests[0] == digests[1]
+    assert len({each for [each] in digests[0].values()}) == 3
+
+
+@pytest.mark.deployed
 def test_a_deployment_gives_what_the_pooled_database_does(deployment, hospitals, pooled, tmp_path):
     """Its nodes freeze what they read, and count people."""
-    app = write_package(tmp_path / "app", "omopapp", SOURCE + APPS, CONFIG)
+    app = write_package(tmp_path / "app", "omopapp", SOURCE.replace("PLACE", "''") + APPS, CONFIG)
     nodes = dict(zip(("hospital-a", "far", "near"), hospitals[1].values(), strict=False))
     results = tmp_path / "results"
     with (

@@ -68,7 +68,7 @@ class Ill(Ditto, SklearnAnalyzer):
 
 strategy = SklearnCrossSite(
     metrics=["accuracy", "personal_accuracy", "test_auc"],
-    convergence=MaxRounds(4),
+    convergence=MaxRounds(5),
     outputs=[("study.pkl", "pickle", lambda final: final)],
 )
 FILTERS = [TopFraction(0.1, keys="model.coef", missing="skip", sparse=True)]
@@ -112,13 +112,47 @@ def look(folder, nodes):
     assert sent[2] < sent[1]  # from the second round of training on, changes are sparse
 
 
+def deployed(federation, tmp_path, name, **config):
+    keys = KEYS | {"nodes": ",".join(HOSPITALS), "max-rounds": 50}
+    app = write_package(tmp_path / "app", name, APP, keys)
+    config = {**SKIP, "results": str(tmp_path / "results"), **config}
+    return federation.run(app, ",".join(HOSPITALS), **config), app
+
+
 @pytest.mark.deployed
 def test_a_deployment_has_the_bits_of_this_process(three_hospitals, tmp_path):
     """Two of the nodes are online anyway; no other run there keeps scikit-learn's estimators."""
-    keys = KEYS | {"nodes": ",".join(HOSPITALS), "max-rounds": 50}
-    app = write_package(tmp_path / "app", "linear", APP, keys)
-    config = {**SKIP, "results": str(tmp_path / "results")}
-    ended, log = three_hospitals.run(app, ",".join(HOSPITALS), **config)
+    (ended, log), _ = deployed(three_hospitals, tmp_path, "linear")
     assert ended.succeeded, f"{log}\n{three_hospitals.logs()}"
     [folder] = (tmp_path / "results").iterdir()
     look(folder, HOSPITALS)
+
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("cut", [3, 6])
+def test_a_deployment_goes_on_with_a_checkpoint(three_hospitals, tmp_path, cut):
+    """In this process it is in the unit tests: in the training, and between the scoring rounds."""
+    at = str(tmp_path / "checkpoint")
+    (ended, log), app = deployed(
+        three_hospitals, tmp_path, f"lineargoeson{cut}", checkpoint=at, max_rounds=cut
+    )
+    assert not ended.succeeded
+    assert f"not converged after {cut} rounds" in log
+    config = {**SKIP, "results": str(tmp_path / "results"), "checkpoint": at, "resume": True}
+    ended, log = three_hospitals.run(app, ",".join(HOSPITALS), **config)
+    assert ended.succeeded, f"{log}\n{three_hospitals.logs()}"
+    folder = max((tmp_path / "results").iterdir())
+    assert json.loads((folder / "run.json").read_text())["resumed_after"] == cut
+    look(folder, HOSPITALS)
+
+
+@pytest.mark.simulation
+@pytest.mark.exhaustive
+def test_a_simulation_has_the_bits_of_this_process(run_app):
+    """A deployment has it above, where every message is another process, too."""
+    text = APP.partition("model = StarModel(")
+    model = "StarModel(" + text[2].partition("\n")[0]
+    done = run_app(text[0], model=model, **SKIP)
+    assert done.succeeded, done.log
+    look(done.folder, ("node-0", "node-1", "node-2"))

@@ -1,6 +1,4 @@
-"""A PyTorch model goes round on a deployment, with the bits of this process.
-
-In a drawn order, with FedProx's term, beside Ditto's; a node is away once.
+"""PyTorch models go round and are corrected in real runtimes, with the bits of this process.
 
 After the module of secure sums, by its name: it uses the nodes that are online from there on. That
 the bits are those of plain PyTorch is in ``tests/pytorch``.
@@ -26,8 +24,9 @@ SKIP = {"on-failure": "skip", "min-nodes": 1}
 APP = """
 import numpy as np
 
+from flame_flwr.aggregation import MaxRounds
 from flame_flwr.star import StarModel
-from flame_flwr.strategies import CyclicTraining
+from flame_flwr.strategies import CyclicTraining, FedNova, Scaffold
 from flame_flwr.torch import Ditto, TorchAnalyzer
 
 
@@ -57,7 +56,7 @@ class Net(TorchAnalyzer):
 
     def analysis_method(self, data, aggregator_results):
         answer = super().analysis_method(data, aggregator_results)
-        if (self.number(data), self.num_iterations) == (2.0, 1):
+        if FAILS and (self.number(data), self.num_iterations) == (2.0, 1):
             raise RuntimeError("away for a round")
         return answer
 
@@ -67,34 +66,62 @@ class Personal(Ditto, Net):
     fedprox_mu = 0.1
 
 
+FAILS = {fails}
 OUTPUTS = [("model.pkl", "pickle", lambda final: final)]
-METRICS = ["loss", "personal_loss"]
-STRATEGY = CyclicTraining("random", 2, metrics=METRICS, outputs=OUTPUTS)
-model = StarModel(Personal, STRATEGY, "s3")
+model = StarModel({analyzer}, {strategy}, "s3", analyzer_kwargs={kwargs})
 client_app = model.client_app
 server_app = model.server_app
 """
 
+CYCLIC = {
+    "analyzer": "Personal",
+    "strategy": "CyclicTraining('random', 3, metrics=['loss', 'personal_loss'], outputs=OUTPUTS)",
+    "kwargs": {},
+    "fails": True,
+}
+"""A model goes round in a drawn order, with FedProx's term, beside Ditto's; a node is away once."""
 
-def in_process(nodes):
+SCAFFOLD = {
+    "analyzer": "Net",
+    "strategy": "Scaffold(metrics=['loss'], convergence=MaxRounds(3), outputs=OUTPUTS)",
+    "kwargs": {"algorithm": "scaffold"},
+    "fails": True,
+}
+FEDNOVA = {
+    "analyzer": "Net",
+    "strategy": "FedNova(metrics=['loss'], convergence=MaxRounds(3), outputs=OUTPUTS)",
+    "kwargs": {"algorithm": "fednova"},
+    "fails": False,
+}
+
+
+def source(study):
+    filled = APP
+    for name, value in study.items():
+        filled = filled.replace(f"{{{name}}}", str(value))
+    return filled
+
+
+def in_process(nodes, study):
     """Return the result, and the record, of the same study over messages in this process."""
     names = {}
-    exec(compile(APP, "app.py", "exec"), names)
+    exec(compile(source(study), "app.py", "exec"), names)
     model, record = names["model"], RunRecord()
     with LocalGrid(model.plan, [k + 1.0 for k in range(nodes)]) as grid:
         model.strategy().start(grid, settings=RunSettings.from_config(SKIP), record=record)
     return record
 
 
-def look(folder, nodes):
+def look(folder, nodes, study):
     """See that a run's files hold what this process computes."""
-    expected = in_process(len(nodes))
+    expected = in_process(len(nodes), study)
     run = json.loads((folder / "run.json").read_text())
     got = pickle.loads((folder / "model.pkl").read_bytes())
     [wanted] = expected.result
     assert set(got) == set(wanted)
-    for name, array in wanted["model"].items():
-        assert got["model"][name].tobytes() == array.tobytes(), name
+    for part in {"model", "control"} & set(wanted):
+        for name, array in wanted[part].items():
+            assert got[part][name].tobytes() == array.tobytes(), name
     names = dict(zip(expected.nodes, nodes, strict=True))
     assert run["nodes"] == list(nodes)
     rounds = zip(run["history"], expected.history, strict=True)
@@ -103,16 +130,60 @@ def look(folder, nodes):
         assert entry["node_metrics"] == {names[n]: m for n, m in own.node_metrics.items()}
     assert run["evaluations"] == {names[n]: m for n, m in expected.evaluations.items()}
     away = [(failure["node"], failure["round"]) for failure in run["failures"]]
-    assert away == [(nodes[1], 2)]
+    assert away == ([(nodes[1], 2)] if study["fails"] else [])
+
+
+def deployed(federation, tmp_path, name, study, **config):
+    keys = KEYS | {"nodes": ",".join(HOSPITALS), "max-rounds": 50}
+    app = write_package(tmp_path / "app", name, source(study), keys)
+    results = str(tmp_path / "results")
+    config = {**SKIP, "results": results, **config}
+    return federation.run(app, ",".join(HOSPITALS), **config), app
 
 
 @pytest.mark.deployed
 def test_a_model_goes_round_on_a_deployment(three_hospitals, tmp_path):
     """Two of the nodes are online anyway; no other run there asks them one after another."""
-    keys = KEYS | {"nodes": ",".join(HOSPITALS), "max-rounds": 50}
-    app = write_package(tmp_path / "app", "goesround", APP, keys)
-    config = {**SKIP, "results": str(tmp_path / "results")}
-    ended, log = three_hospitals.run(app, ",".join(HOSPITALS), **config)
+    (ended, log), _ = deployed(three_hospitals, tmp_path, "goesround", CYCLIC)
     assert ended.succeeded, f"{log}\n{three_hospitals.logs()}"
     [folder] = (tmp_path / "results").iterdir()
-    look(folder, HOSPITALS)
+    look(folder, HOSPITALS, CYCLIC)
+
+
+@pytest.mark.deployed
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    "study", [CYCLIC, SCAFFOLD, FEDNOVA], ids=["cyclic", "scaffold", "fednova"]
+)
+def test_a_deployment_goes_on_with_a_checkpoint(three_hospitals, tmp_path, study):
+    """In this process it is in ``tests/pytorch``."""
+    at = str(tmp_path / "checkpoint")
+    name = f"goeson{study['strategy'].partition('(')[0].lower()}"
+    (ended, log), app = deployed(
+        three_hospitals, tmp_path, name, study, checkpoint=at, max_rounds=2
+    )
+    assert not ended.succeeded
+    assert "not converged after 2 rounds" in log
+    config = {**SKIP, "results": str(tmp_path / "results"), "checkpoint": at, "resume": True}
+    ended, log = three_hospitals.run(app, ",".join(HOSPITALS), **config)
+    assert ended.succeeded, f"{log}\n{three_hospitals.logs()}"
+    folder = max((tmp_path / "results").iterdir())
+    assert json.loads((folder / "run.json").read_text())["resumed_after"] == 2
+    look(folder, HOSPITALS, study)
+
+
+NODES = ("node-0", "node-1", "node-2")
+
+
+@pytest.mark.simulation
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    "study", [CYCLIC, SCAFFOLD, FEDNOVA], ids=["cyclic", "scaffold", "fednova"]
+)
+def test_a_simulation_has_the_bits_of_this_process(run_app, study):
+    """A deployment has it above, where every message is another process, too."""
+    text = source(study).partition("model = StarModel(")
+    model = "StarModel(" + text[2].partition("\n")[0]
+    done = run_app(text[0], model=model, **SKIP)
+    assert done.succeeded, done.log
+    look(done.folder, NODES, study)
