@@ -82,6 +82,7 @@ class LiveWriter(Callback):
         self._beaten = 0.0
         self._failing = False
         self._told = False
+        self._writing = threading.Lock()
 
     def opened(self, record: RunRecord) -> None:
         """Begin to look at the run, from another thread."""
@@ -102,6 +103,10 @@ class LiveWriter(Callback):
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(_END)
+        # A thread that has not come to its last file by now writes none: the folder is the user's.
+        self._told = True
+        if self._writing.acquire(timeout=_END):
+            self._writing.release()
 
     def look(self) -> bool:
         """Write a file where something has happened since the last one, or it is time for a beat.
@@ -157,9 +162,12 @@ class LiveWriter(Callback):
                 self._store = _open(self._place)
             self._store.put(LIVE, text)
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # No waiting for the disk: after a power failure nobody asks what the run was doing.
-        write_whole(self._folder / LIVE, [text], None, lasting=False)
+        with self._writing:
+            if self._told:
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # No waiting for the disk: after a power failure nobody asks what the run was doing.
+            write_whole(self._folder / LIVE, [text], None, lasting=False)
 
 
 def remove_live(place: str | Path) -> None:

@@ -345,6 +345,23 @@ def test_after_its_end_nothing_is_written(tmp_path, writer):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("stop", ["end", "close"])
+def test_a_look_that_lasts_beyond_the_end_writes_nothing(tmp_path, writer, stop, monkeypatch):
+    """As on a busy machine: the run is over, and its folder may be gone."""
+    look = writer._content.look
+
+    def slow(now):
+        said = look(now)
+        getattr(writer, stop)()
+        tmp_path.rmdir()
+        return said
+
+    monkeypatch.setattr(writer._content, "look", slow)
+    writer.look()
+    assert not tmp_path.exists()
+    tmp_path.mkdir()
+
+
 def test_in_a_store_it_goes_when_the_files_are_there(tmp_path, monkeypatch):
     happened = []
 
