@@ -110,9 +110,10 @@ class WatchedRuns:
                 raise StoreError(f"there is no run {name!r:.200} in {self.place}")
             about = self._known[name]
             last, stamp, view = self._shown
-            if view is None or last != name or stamp != about.stamp or not about.over:
+            if view is None or last != name or stamp != about.stamp:
                 view = self._read(name, about)
-                self._shown = name, about.stamp, view
+                # One that goes on is read again, also where a look at all has found its end.
+                self._shown = name, about.stamp, view if about.over else None
             return view
 
     def newest(self) -> str:

@@ -8,6 +8,7 @@ from watched_place import fill, finished, over, running, write_live
 
 from flame_flwr.errors import StoreError
 from flame_flwr.results.live_state import BEAT
+from flame_flwr.watch import watched_runs
 from flame_flwr.watch.watched_runs import WatchedRuns
 
 NEWEST = "2026-12-30T03-40-00Z-9"
@@ -182,6 +183,19 @@ def test_the_run_that_is_shown_is_read_once_when_it_is_over(tmp_path, watched, c
     write_live(tmp_path / name, running(), clock.wall())
     clock.seconds += 1
     assert watched.run(name).status == "running"
+
+
+@pytest.mark.parametrize("wait", [0.5, 2.5])
+def test_a_run_in_a_store_is_over_for_who_looks_at_it(tmp_path, clock, monkeypatch, wait):
+    monkeypatch.setattr(watched_runs, "is_url", lambda place: True)  # which says no times
+    watched = WatchedRuns(str(tmp_path), clock.wall, clock.steady)
+    name = finished(tmp_path, 1)
+    record = (tmp_path / name / "run.json").rename(tmp_path / "run.json")
+    write_live(tmp_path / name, running(), clock.wall())
+    assert watched.run(name).status == "running"
+    record.rename(tmp_path / name / "run.json")
+    clock.seconds += wait  # the list is looked at before the run, or is not due
+    assert [watched.run(name).status for _ in range(2)] == ["completed"] * 2
 
 
 def test_a_run_of_this_process_is_the_places_own(tmp_path, clock):
