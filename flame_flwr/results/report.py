@@ -20,7 +20,7 @@ from flame_flwr.results.plots import convergence_plot, metric_plots
 from flame_flwr.results.report_files import inline
 from flame_flwr.results.report_hidden import hidden
 from flame_flwr.results.report_methods import methods
-from flame_flwr.results.report_sites import sites
+from flame_flwr.results.report_sites import sent_beside, sites
 from flame_flwr.results.report_words import heading_of, why_stopped
 from flame_flwr.text.sizes import shown_size
 
@@ -68,6 +68,7 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
         references=references,
         hidden=hidden(about),
         took_part=sites(about),
+        beside=sent_beside(about),
         error=error,
         traceback=traceback,
         style=style,

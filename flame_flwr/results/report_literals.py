@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -17,11 +18,12 @@ __all__ = ["literal_table"]
 _LONGEST = 20_000
 _MOST, _LONGEST_TEXT = 100, 200
 _DEEPEST = 8
+_BEGINS = re.compile(r"\s*(?:[{\[(]|[A-Za-z_]\w*\()")
 _PLAIN = (bool, int, float, str)
 
 
 def literal_table(text: str) -> Table | None:
-    """Return the values of a dict, list or tuple of Python's, each with what leads to it.
+    """Return the values of a dict, a list or an object of Python's, each with what leads to it.
 
     It is read, and never run. ``None``: the text is none of these, or too much for a table.
 
@@ -30,7 +32,7 @@ def literal_table(text: str) -> Table | None:
     >>> literal_table("{'age': {'n': 3, 'mean': 61.5}, 'sites': ['a', 'b']}").rows
     [['age, n', '3'], ['age, mean', '61.5'], ['sites', 'a, b']]
     """
-    if len(text) > _LONGEST or text.lstrip()[:1] not in ("{", "[", "("):
+    if len(text) > _LONGEST or not _BEGINS.match(text):
         return None
     try:
         with warnings.catch_warnings():

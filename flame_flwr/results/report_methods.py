@@ -108,9 +108,10 @@ def _quoted(name: str, kind: str) -> str:
 
 
 def _is_of_its_type(about: dict[str, Any]) -> bool:
-    """Tell whether nodes had what is declared: in this process they may have any object."""
+    """Tell whether nodes had what is declared: simulated ones may have any object."""
     sized = {"s3": "file", "fhir": "resource", "sql": "row", "none": ""}[about["study"]["data"]]
-    return bool(about["run_id"]) or any(sized in size for size in about["sizes"].values())
+    sizes = about["sizes"].values()
+    return any(sized in size for size in sizes) if sizes else bool(about["run_id"])
 
 
 def _end(about: dict[str, Any]) -> Iterator[str]:

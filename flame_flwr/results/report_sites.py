@@ -1,4 +1,4 @@
-"""Hospitals and patients in numbers, as far as they may be known."""
+"""Hospitals and patients in numbers, as far as they may be known, and what nodes said of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flame_flwr.text.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["sites"]
+__all__ = ["sent_beside", "sites"]
 
 _MOST_NAMED = 50
 _NUMBER = r"(\d{1,3}(?:,\d{3})*|\d{1,15})"
@@ -28,6 +28,24 @@ def sites(about: dict[str, Any]) -> str:
         What ``run.json`` says.
     """
     return " ".join(_sentences(about))
+
+
+def sent_beside(about: dict[str, Any]) -> str:
+    """Return what every node sent beside its results, in words; of some, where not all did.
+
+    Parameters
+    ----------
+    about : dict
+        What ``run.json`` says.
+    """
+    sent = ["its name", "the versions of its software"]
+    if not (about["secure"] and about["secure"]["masked"]):
+        sent += ["seconds of analysis", "what its filters did"]
+    for key, what in (("sizes", "how much data it has"), ("hospitals", "its hospital's name")):
+        if said := len(about[key]):
+            nodes = len(about["nodes"])
+            sent.append(what if said >= nodes else f"{what} ({said:,} of {nodes:,} did)")
+    return f"{', '.join(sent[:-1])} and {sent[-1]}"
 
 
 def _sentences(about: dict[str, Any]) -> Iterator[str]:
@@ -62,7 +80,8 @@ def _together(about: dict[str, Any]) -> Iterator[str]:
     people = [each for each in map(_PEOPLE.fullmatch, sizes) if each]
     if people and len(people) == len(sizes):
         total = sum(map(_number, people))
-        yield f"Together they have data of {total:,} {'person' if total == 1 else 'people'}."
+        twice = ", and who is at two of them counts twice" if len(sizes) > 1 else ""
+        yield f"Together they have data of {total:,} {'person' if total == 1 else 'people'}{twice}."
     if known and len(known) == len(sizes) and len({unit for _, unit in known}) == 1:
         yield f"Together they have {counted(sum(n for n, _ in known), known[0][1])}."
     elif len(known) < len(sizes) and not all(sizes):

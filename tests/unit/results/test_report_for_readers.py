@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -19,7 +20,7 @@ from flame_flwr.results.plots import metric_plots
 from flame_flwr.results.report import render
 from flame_flwr.results.report_literals import literal_table
 from flame_flwr.results.report_methods import RULES_IN_WORDS, methods
-from flame_flwr.results.report_sites import sites
+from flame_flwr.results.report_sites import sent_beside, sites
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.statistics import Moments
 from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
@@ -40,6 +41,14 @@ SECTIONS = [
 ]
 
 
+@dataclass
+class Stay:
+    """A result of a class of the study's own."""
+
+    n: int
+    days: tuple
+
+
 class Steps(StarAnalyzer):
     def __init__(self, flame, rate, layers, fit=None, deep=True):
         super().__init__(flame)
@@ -58,6 +67,8 @@ SPLITS = [
     [{"ages.csv": "age\n{}\n".format("\n".join(map(str, ages))).encode()}]
     for ages in ([31, 47, 52], [68, 71], [25, 39, 44, 60])
 ]
+MADE = ("node-0", "node-1", "node-2")
+SIZES = [{"node-0": "list of 4"}, {"node-0": "3 files, 9 B; 12 people"}, {}]
 MANY = {
     "analyzer_kwargs": {"rate": 0.1, "layers": [8, {"a": 1}], "fit": np.mean, "deep": False},
     "convergence": DeltaNorm("model", 1e-3) | MaxRounds(4),
@@ -156,9 +167,9 @@ def test_its_numbers_are_those_of_the_record(many):
     [
         (
             ["3 files, 9 B; 12 people", "1 file, 2 B; 1 person"],
-            "data of 13 people. Together they have 4 f",
+            "data of 13 people, and who is at two of them counts twice. Together they have 4 f",
         ),
-        (["2 files, 9 B; 1,140 people", "9 people"], "data of 1,149 people."),
+        (["2 files, 9 B; 1,140 people", "9 people"], "data of 1,149 people, and"),
         (["1 person"], "data of 1 person."),
         (["3 files, 9 B; 12 people", "1 file, 2 B"], "Together they have 4 files."),
         (["DataFrame (10, 3); 8 people"], "data of 8 people."),
@@ -215,6 +226,8 @@ def test_a_check_of_the_study_s_own_is_no_python(many):
             ["2026-01-09", "2026-01-09 14:05"],
         ),
         ({"sites": {"b"}, "none": set(), "p": Decimal("0.05")}, ["b", "empty", "0.05"]),
+        (Stay(3, (1.5, 2)), ["3", "1.5, 2"]),
+        (Moments.from_data([1.0, 2.0]), ["2", "3", "1.5", "0.5", "0.707107"]),
         ({"w": np.array([0.5, 2.0], dtype=np.float32), "n": np.int64(3)}, ["0.5, 2.0", "3"]),
     ],
 )
@@ -296,9 +309,22 @@ def test_report_of_masked_sums_says_what_did_not_travel(tmp_path):
         text = Report(page_of(tmp_path, **{**RUNS["secure sums"], "secure": secure})[1]).text
         texts[secure] = " ".join(text.split())
     assert "the server received what that returned" in texts[False]
-    assert "seconds of analysis, and what its filters did;" in texts[False]
+    told = "seconds of analysis, what its filters did and how much data it has;"
+    assert told in texts[False]
     assert "the server received the sum of what they returned" in texts[True]
-    assert "the versions of its software; a node that fails" in texts[True]
+    assert "its name and the versions of its software; a node that fails" in texts[True]
+
+
+def test_what_nodes_said_of_themselves_is_among_what_they_sent(many):
+    assert sent_beside({**many[0], "sizes": {}}).endswith(" and what its filters did")
+    some = {**many[0], "sizes": {"node-1": "1 file, 2 B"}, "hospitals": dict.fromkeys(MADE, "A")}
+    said = "how much data it has (1 of 3 did) and its hospital's name"
+    assert sent_beside(some).endswith(said)
+
+
+def test_data_of_a_simulation_is_not_called_what_it_is_not(many):
+    said = [methods({**many[0], "run_id": "7", "sizes": sizes})[0] for sizes in SIZES]
+    assert ["data were files" in " ".join(text) for text in said] == [False, True, True]
 
 
 class LengthOfStay(Counts):
