@@ -214,9 +214,11 @@ class _Signs(HeartbeatSender):
     def _run(self) -> None:
         """Give signs until it is stopped."""
         while not self._stop_event.is_set():
+            taken = True
             try:
                 self._retry_invoker.invoke(self._heartbeat)
             except Exception as error:  # after one that is refused, Flower's own gives no more
+                taken = False
                 logger.warning("a sign of life was not taken by the server: %s", error)
             pause = constant.HEARTBEAT_DEFAULT_INTERVAL - constant.HEARTBEAT_CALL_TIMEOUT
             share = constant.HEARTBEAT_BASE_MULTIPLIER + random.uniform(  # noqa: S311
@@ -224,7 +226,7 @@ class _Signs(HeartbeatSender):
             )
             until = time.monotonic() + share * pause
             while not self._stop_event.wait(SIGN_EVERY):
-                if self._busy.is_set() or time.monotonic() >= until:
+                if (taken and self._busy.is_set()) or time.monotonic() >= until:
                     break
 
 

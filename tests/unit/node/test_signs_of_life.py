@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -57,11 +58,17 @@ def test_a_node_gives_signs_often_while_it_is_busy_and_not_else(signs):
     assert len(given) == before
 
 
-def test_a_sign_that_is_refused_is_not_the_last_one(signs, caplog):
+def test_a_sign_that_is_refused_is_not_the_last_one(signs, caplog, monkeypatch):
+    monkeypatch.setattr(flower_node.constant, "HEARTBEAT_DEFAULT_INTERVAL", 5 + 10 * EVERY)
     busy = threading.Event()
     busy.set()
-    until(signs(busy, fails=(2, 3)), 6)
-    assert "a sign of life was not taken by the server: the server takes none" in caplog.text
+    given = signs(busy, fails=(2, 3))
+    until(given, 6)
+    said = "a sign of life was not taken by the server: the server takes none"
+    assert caplog.text.count(said) == 2
+    # A server that knows the node no more has it warn at Flower's pace, and not every second.
+    waits = [after - before for before, after in pairwise(given)]
+    assert min(waits[1:3]) > 6 * EVERY
 
 
 def test_a_node_is_busy_from_a_message_until_it_asks_for_the_next(monkeypatch):
