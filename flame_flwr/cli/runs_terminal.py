@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["follow_run", "shown_run"]
 
 _EVERY = 0.5
+_OVER = {"completed", "failed"}
+_DOUBTFUL = 12
+"""Looks after which another state is the last one. A run that begins may have no file yet, a store
+may fail once, and by a server's wrong clock a run seems to have ended until it writes again."""
+
 _LONGEST_NAME = 24
 _MOST_METRICS = 2
 _ROUNDS, _REASONS, _FEWEST_NODES, _OTHER_LINES = 5, 3, 5, 25
@@ -74,10 +79,13 @@ def follow_run(
     if not console.is_terminal:
         console.print(shown_run(run, runs.place, console))
         return run
+    doubtful = 0
     with Live(console=console, auto_refresh=False) as live:
         while True:
             live.update(shown_run(run, runs.place, console), refresh=True)
-            if run is not None and run.status != "running":
+            going_on = run is None or run.status == "running"
+            doubtful = 0 if going_on else doubtful + 1
+            if run is not None and (run.status in _OVER or doubtful > _DOUBTFUL):
                 return run
             try:
                 sleep(_EVERY)

@@ -81,6 +81,37 @@ def test_it_is_followed_until_it_is_over(tmp_path):
     assert len(naps) == 3
 
 
+@pytest.mark.parametrize("first", ["", "torn", "of a clock that is wrong"])
+def test_it_is_followed_where_its_first_look_is_too_early(tmp_path, first):
+    (tmp_path / NEWEST).mkdir()
+    if first == "torn":
+        (tmp_path / NEWEST / "live.json").write_text("{")
+    elif first:
+        write_live(tmp_path / NEWEST, running(), 1.0)
+    ticks, naps = iter(range(10_000)), []
+
+    def sleep(seconds):
+        naps.append(seconds)
+        if len(naps) == 10:  # a server writes every five seconds
+            write_live(tmp_path / NEWEST, running(), 6.0)
+        if len(naps) == 12:
+            name = finished(tmp_path, 1)
+            (tmp_path / name / "run.json").replace(tmp_path / NEWEST / "run.json")
+
+    runs = WatchedRuns(str(tmp_path), clock=lambda: next(ticks) / 8)
+    run = follow_run(runs, "", console(force_terminal=True), sleep)
+    assert run.status == "completed"
+    assert len(naps) == 12
+
+
+def test_one_that_has_ended_without_a_word_is_followed_no_further(tmp_path):
+    write_live(tmp_path / NEWEST, running(), 1.0)
+    naps = []
+    run = follow_run(WatchedRuns(str(tmp_path)), "", console(force_terminal=True), naps.append)
+    assert run.status == "ended without a word"
+    assert 5 < sum(naps) < 8
+
+
 def test_of_a_run_that_cannot_be_read_nothing_is_made_up(tmp_path):
     (tmp_path / NEWEST).mkdir()
     (tmp_path / NEWEST / "live.json").write_bytes(b'{"live": 1, "writ')
