@@ -20,7 +20,8 @@ _HITS = 40
 
 def docs(
     page: Annotated[
-        str | None, typer.Argument(help="show this one in the terminal, such as own-csv")
+        list[str] | None,
+        typer.Argument(help="show this one in the terminal, such as own-csv; more words to find"),
     ] = None,
     search: Annotated[
         str | None, typer.Option(help="find lines with all of these words, such as of a message")
@@ -32,10 +33,11 @@ def docs(
     from flame_flwr.cli.manual_pages import find_page, read_pages
     from flame_flwr.files import write_file
 
-    if page:
-        _show(find_page(page))
-    elif search:
-        _show_hits(search)
+    if search:
+        _show_hits(" ".join([search, *(page or [])]))
+    elif page:
+        for name in page:
+            _show(find_page(name))
     elif to:
         from flame_flwr.cli.manual_html import manual_html
 

@@ -1,7 +1,7 @@
 """The manual as it was installed: Markdown, found, listed and searched without a network.
 
-The wheel holds the pages of ``docs/`` as they stand, 0.3 MB, and not the built site: that has
-14 MB, and needs packages that nobody else needs wherever a wheel is made.
+The wheel holds the pages of ``docs/`` as they stand, and not the built site: that is many times as
+large, and needs packages that nobody else needs wherever a wheel is made.
 """
 
 from __future__ import annotations

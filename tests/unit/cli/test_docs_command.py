@@ -51,6 +51,7 @@ def test_an_unknown_page_is_named(name):
 def test_a_message_is_found_by_its_words():
     found = run("--search", "WAITS for approval")
     assert "failures, `waits for approval`:\n  ### `waits for approval`\n" in found
+    assert run("--search", "waits", "for", "approval") == run("--search", "waits for approval")
     assert "no line of the manual has 'qwertz'" in run("--search", "qwertz", code=1)
 
 
