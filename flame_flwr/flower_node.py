@@ -26,7 +26,7 @@ from flame_flwr.flower_node_state import AnsweringState
 from flame_flwr.flower_single_record import single_record
 from flame_flwr.installed.versions import moved
 from flame_flwr.log import logger
-from flame_flwr.polling import Polling
+from flame_flwr.polling import IDLE_AFTER, IDLE_WAIT, Polling
 
 try:
     from flwr.common import constant
@@ -51,9 +51,6 @@ if TYPE_CHECKING:
     from flame_flwr.flower_node_state import Answer, NodeMessage
 
 __all__ = ["ServerReply", "node_config_of", "run_supernode"]
-
-_IDLE_WAIT, _IDLE_AFTER = 3.0, 600.0
-"""Seconds: an idle night costs little."""
 
 _OBJECT_LIMIT = 1.0
 """Seconds in which parts of a message are asked for often: its sender is still pushing them."""
@@ -251,8 +248,8 @@ def _prompt(
                 began = time.monotonic()
                 polling.begin()
                 while (received := receive()) is None:
-                    idle = time.monotonic() - began > _IDLE_AFTER
-                    polling.sleep(at_least=_IDLE_WAIT if idle else 0.0)
+                    idle = time.monotonic() - began > IDLE_AFTER
+                    polling.sleep(at_least=IDLE_WAIT if idle else 0.0)
                 busy.set()
                 polling.note_news()
                 singles.clear()  # a message is answered before the next one is received

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import time
 
-__all__ = ["Polling"]
+__all__ = ["IDLE_AFTER", "IDLE_WAIT", "Polling"]
+
+IDLE_WAIT, IDLE_AFTER = 3.0, 600.0
+"""Seconds between two questions of a node without work for so long: an idle night costs little."""
 
 _LONGEST_HEAD_START = 0.5
 """Seconds. What comes much earlier than the last time waits no longer than that."""

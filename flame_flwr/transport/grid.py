@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ConfigError
 from flame_flwr.flower import messages_at_once, runtime
 from flame_flwr.installed.versions import installed
-from flame_flwr.polling import Polling
+from flame_flwr.polling import IDLE_AFTER, Polling
 from flame_flwr.results.run_stage import RunStage
 from flame_flwr.transport.arrivals import Arrivals, Sizes
 from flame_flwr.transport.interface import Transport
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from flame_flwr.transport.greeting import Greeting
 
 __all__ = ["GridTransport"]
+
+_MARGIN = 30.0
+"""Seconds that a message may have been on its way: a node may then be idle."""
 
 
 class GridTransport(Transport):
@@ -65,6 +70,7 @@ class GridTransport(Transport):
         self._packing: dict[int, str] = {}
         self._signing: frozenset[str] = frozenset()
         self._stage = stage or RunStage()
+        self._asked_at = -math.inf
 
     @property
     def grid(self) -> Grid:
@@ -79,7 +85,7 @@ class GridTransport(Transport):
         ConfigError
             The run is to ask for approval only, and the app's ServerApp is not one that does.
         """
-        settings = self._settings
+        settings, self._asked_at = self._settings, time.monotonic()
         if settings.approval_within is not None:
             raise ConfigError("only the ServerApp of a StarModel can ask for approval alone")
         if self._after is not None:
@@ -113,6 +119,16 @@ class GridTransport(Transport):
         sent, refused = push(self._grid, messages[:at_once], what, self._packing)
         self.asked = {key: names[message.metadata.dst_node_id] for key, message in sent.items()}
         self._stage.asked = self.asked
+        # One that answered at once the last time has had nothing to do ever since.
+        before, self._asked_at = self._asked_at, time.monotonic()
+        presence = Presence(
+            self._grid,
+            self.addresses,
+            self._stage,
+            lost,
+            self._signing,
+            idle=self._asked_at - before > IDLE_AFTER - _MARGIN,
+        )
         for message in refused:
             self.asked[message.metadata.message_id] = names[message.metadata.dst_node_id]
         return pull(
@@ -126,7 +142,7 @@ class GridTransport(Transport):
             refused=refused,
             later={names[each.metadata.dst_node_id]: each for each in messages[at_once:]},
             polling=self._polling,
-            look=Presence(self._grid, self.addresses, self._stage, lost, self._signing).look,
+            look=presence.look,
         )
 
     def _reconnecting(self, messages: Sequence[Message], what: str) -> Reconnecting | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.flower import SIGN_EVERY, online_nodes
 from flame_flwr.flower_objects import is_remote
+from flame_flwr.polling import IDLE_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -30,8 +31,8 @@ _LOOK_EVERY, _PER_NODE = 0.5, 0.01
 _SILENT = 2.5 * SIGN_EVERY
 """Seconds without a sign after which a node is not heard of."""
 
-_BEGINS = 3.5
-"""Seconds after which a node that was asked has begun, also one that was idle for long."""
+_BEGINS = 0.5
+"""Seconds after which a node that was asked has begun, unless it was idle for long."""
 
 
 class Presence:
@@ -51,6 +52,8 @@ class Presence:
         The nodes that give a sign of life every second while they answer a message.
     now : callable
         A clock, in seconds.
+    idle : bool
+        Whether nodes may have had nothing to do for so long that they seldom ask for work.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Presence:
         lost: Callable[[], Iterable[str]] = tuple,
         signing: Container[str] = (),
         now: Callable[[], float] = time.monotonic,
+        *,
+        idle: bool = False,
     ) -> None:
         self._grid = grid
         self._addresses = addresses
@@ -69,7 +74,8 @@ class Presence:
         self._signing = signing
         self._now = now
         self._remote = is_remote(grid)
-        self._looked = self._asked = now()
+        self._begins = IDLE_WAIT if idle else _BEGINS
+        self._looked = now()
         self._every = _LOOK_EVERY + _PER_NODE * len(addresses)
         self._until: dict[str, float] = {}
         self._heard: dict[str, float] = {}
@@ -91,15 +97,18 @@ class Presence:
     def _listen(self, online: Mapping[int, OnlineNode]) -> None:
         """Note who has given a sign since the last look, and who has not for too long."""
         silent = []
+        asked = None if self._stage.asked is None else set(self._stage.asked.values())
         for name, address in self._addresses.items():
             if name not in self._signing or address not in online:
                 continue
+            if asked is not None and name not in asked:
+                continue
             until = online[address].until
-            if self._until.setdefault(name, until) != until:
+            if name not in self._until:  # it has just been asked, and may not have begun
+                self._until[name], self._heard[name] = until, self._looked + self._begins
+            elif self._until[name] != until:
                 self._until[name], self._heard[name] = until, self._looked
                 self._stage.signs[name] = time.time()
-            # until its first sign it may have been asked, and not begun
-            heard = self._heard.get(name, self._asked + _BEGINS)
-            if self._looked - heard > _SILENT:
+            if self._looked - self._heard[name] > _SILENT:
                 silent.append(name)
         self._stage.silent = tuple(silent)

@@ -1,10 +1,13 @@
 """Who looks on sees that a node's SuperNode has gone, and the run itself takes no harm of that."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from flame_flwr.config import RunSettings
 from flame_flwr.flower import OnlineNode
 from flame_flwr.results.run_stage import RunStage
-from flame_flwr.transport import presence
+from flame_flwr.transport import grid, presence
 from flame_flwr.transport.presence import Presence
 
 
@@ -16,12 +19,13 @@ class Clock:
 
 
 @pytest.fixture
-def look(monkeypatch):
+def look(monkeypatch, request):
     """Return what looks after so many seconds, and with which nodes online."""
     monkeypatch.setattr(presence, "is_remote", lambda grid: True)
     stage, clock, asked = RunStage(), Clock(), []
     lost = []
-    made = Presence(None, {"a": 1, "b": 2}, stage, lambda: lost, ["a"], clock)
+    idle = getattr(request, "param", False)
+    made = Presence(None, {"a": 1, "b": 2}, stage, lambda: lost, ["a"], clock, idle=idle)
 
     def looking(seconds, online, without=()):
         lost[:] = without
@@ -78,19 +82,33 @@ def silent_from(look, signs):
 
 
 @pytest.mark.parametrize(
-    ("signs", "seen"),
+    ("signs", "look", "seen"),
     [
-        (range(1, 70), None),  # as long as there are signs, and where each is half a second late
-        ([i + i % 2 / 2 for i in range(1, 70)], None),
-        (range(1, 21), 20 + 2.5),
-        ([], 3.5 + 2.5),  # it has never begun: it may have been idle, and asked for work every 3 s
+        # as long as there are signs, and where each is half a second late
+        (range(1, 70), False, None),
+        ([i + i % 2 / 2 for i in range(1, 70)], False, None),
+        (range(1, 21), False, 20.75 + 2.5),
+        ([], False, 0.75 + 0.5 + 2.5),  # it has never begun
+        ([], True, 0.75 + 3.0 + 2.5),  # it may have been idle, and asked for work every 3 s
     ],
+    indirect=["look"],
 )
 def test_a_node_without_signs_is_not_heard_of(look, signs, seen):
     found = silent_from(look, signs)
-    assert found == pytest.approx(seen, abs=1.5) if seen else found is None
+    assert found == pytest.approx(seen, abs=1.0) if seen else found is None
     assert look.stage.silent == (("a",) if seen else ())  # never b, which gives none
     assert look.stage.signs.keys() == ({"a"} if signs else set())
+
+
+def test_a_node_that_is_asked_later_has_its_time_to_begin(look):
+    look.stage.asked = {"1": "b"}
+    assert silent_from(look, []) is None
+    look.stage.asked["2"] = "a"  # which large messages come to one after the other
+    look(0.75, [1, 2])
+    assert look.stage.silent == ()
+    for _ in range(5):
+        look(0.75, [1, 2])
+    assert look.stage.silent == ("a",)
 
 
 def test_a_node_is_heard_of_again(look):
@@ -106,3 +124,19 @@ def test_a_superlink_that_does_not_answer_ends_nothing(look):
 
 def test_elsewhere_nobody_is_asked():
     Presence(None, {"a": 1}, RunStage(), now=Clock()).look()
+
+
+def test_nodes_may_be_idle_where_they_were_asked_long_ago(monkeypatch):
+    clock, made = Clock(), []
+    clock.now = 1000.0
+    monkeypatch.setattr(grid, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(grid, "push", lambda *_: ({}, []))
+    monkeypatch.setattr(grid, "pull", lambda *_, **__: iter(()))
+    monkeypatch.setattr(
+        grid, "Presence", lambda *_, idle: made.append(idle) or SimpleNamespace(look=0)
+    )
+    transport = grid.GridTransport(None, RunSettings(), "session")
+    for pause in (0, 5, 560, 590, 5):
+        clock.now += pause
+        list(transport.exchange([], "round 1"))
+    assert made == [True, False, False, True, False]
