@@ -128,6 +128,7 @@ def _bound(port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((_HOST, port))
+        bound.listen()  # a browser that asks before the page is served waits, and is not refused
     except OSError as error:
         bound.close()
         raise ConfigError(

@@ -32,6 +32,14 @@ def test_it_is_served_until_the_block_ends_and_only_on_this_machine():
     assert "page" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_a_browser_that_is_faster_than_the_page_waits_for_it():
+    server = PageServer(Starlette())
+    port = int(server.url.split(":")[2].partition("/")[0])
+    socket.create_connection(("127.0.0.1", port), timeout=20).close()
+    with server.in_background() as url:
+        assert httpx.get(url).status_code == 404
+
+
 def test_a_port_that_is_taken_is_said():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
