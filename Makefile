@@ -156,7 +156,7 @@ docs: .venv/.docs-installed
 
 reference: install
 	$(BIN)/python docs/tools/reference_pages.py
-	$(BIN)/python docs/tools/round_picture.py
+	$(BIN)/python docs/pictures/round_picture.py
 
 bench: compiled
 	$(BIN)/python tests/benchmarks/run.py

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -73,6 +74,16 @@ def test_the_picture_of_a_round_is_its_modules():
     assert round_picture.PICTURE.read_text() == round_picture.picture()
     files = {file for box in round_picture.BOXES for file in box.files}
     assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
+def test_the_floors_are_those_that_imports_stand_on():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    page = (DOCS / "architecture.md").read_text()
+    table = page.partition("| floor |")[2].partition("\n\n")[0]
+    names = [
+        name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+    assert names == [name for floor in project["tool"]["flame-flwr"]["floors"] for name in floor]
 
 
 def test_the_csvs_model_can_be_declared(here):

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/one-round.svg: the way of one round, with the files that do it.
+"""Draws one-round.svg, beside this file: the way of one round, with the files that do it.
 
 `make reference` writes it. A file that is not there is an error.
 """
@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURE = ROOT / "docs" / "pictures" / "one-round.svg"
+PICTURE = Path(__file__).with_name("one-round.svg")
 
 LEFT, RIGHT, WIDTH, HIGH = 24, 484, 372, 20
 INK, QUIET, SERVER, HOSPITAL, YOURS = "#1f2733", "#5b6875", "#e8eef8", "#eef6ea", "#fdf1dc"
