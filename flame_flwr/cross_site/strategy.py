@@ -59,7 +59,8 @@ class CrossSite(ReduceStrategy):
     Raises
     ------
     ModelError
-        One of them is something else, or the training has no convergence.
+        One of them is something else, or the training has no convergence; or, when a class is
+        made, it stands behind the strategy.
 
     Notes
     -----
@@ -83,6 +84,16 @@ class CrossSite(ReduceStrategy):
 
     _DECLARED = frozenset({"training", "_training", "_phase_trees"})
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """See that it stands in front: behind a strategy that would go on training."""
+        super().__init_subclass__(**more)
+        for each in cls.__mro__[: cls.__mro__.index(CrossSite)]:
+            if issubclass(each, ReduceStrategy) and not issubclass(each, CrossSite):
+                raise ModelError(
+                    f"{cls.__name__}: CrossSite stands in front of the strategy: name it before "
+                    f"{each.__name__}, `class {cls.__name__}(CrossSite, {each.__name__})`"
+                )
+
     def __init__(
         self,
         *arguments: Any,
@@ -99,11 +110,13 @@ class CrossSite(ReduceStrategy):
         if not isinstance(self.share_own, bool):
             raise ModelError(f"{name}: share_own must be True or False, not {self.share_own!r}")
         training = as_convergence(self._declared("convergence", convergence))
-        if training is None:
+        # the strategy may say it in words of its own, such as `rounds`
+        scored = None if training is None else Scored(training)
+        super().__init__(*arguments, convergence=scored, **more)
+        if self.convergence is None:
             raise ModelError(
                 f"{name}: say when the training ends, such as convergence=MaxRounds(10)"
             )
-        super().__init__(*arguments, convergence=Scored(training), **more)
         self._begin()
 
     def make_aggregation(
@@ -148,8 +161,8 @@ class CrossSite(ReduceStrategy):
         """Add a convergence that ends the training as well as the strategy's own."""
         if convergence is not None:
             scored = self.convergence
-            assert isinstance(scored, Scored)
-            self.convergence = Scored(convergence | scored.training)
+            more = convergence | scored.training if isinstance(scored, Scored) else convergence
+            self.convergence = Scored(more)
             self._begin()
 
     def update(self, merged: Any, last: Any) -> Any:

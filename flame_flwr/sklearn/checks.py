@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ModelError
@@ -58,7 +60,7 @@ class CheckedEstimator:
         Raises
         ------
         ModelError
-            The steps are not all alike.
+            The steps are not all alike, or of no length.
         """
         if getattr(self.estimator, "learning_rate", None) != "constant":
             raise ModelError(
@@ -67,7 +69,12 @@ class CheckedEstimator:
                 "SGDClassifier(learning_rate='constant', eta0=0.01), or write a method "
                 "`pass_length(self, estimator, n_rows)`"
             )
-        return float(self.estimator.eta0) * n_rows
+        step = self.estimator.eta0
+        is_number = isinstance(step, Real) and not isinstance(step, bool)
+        length = float(step) * n_rows if is_number else math.nan
+        if not 0 < length < math.inf:
+            raise ModelError(f"{self.owner}.estimator: eta0 must be a number above 0, not {step!r}")
+        return length
 
 
 def check_estimator(

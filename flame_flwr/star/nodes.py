@@ -107,6 +107,10 @@ class StarAnalyzer(StarNode):
         """
 
     @classmethod
+    def _check_bases(cls) -> None:
+        """Raise a ModelError where it needs another base that it has not."""
+
+    @classmethod
     def _check_strategy(cls, strategy: Any, arguments: Mapping[str, Any]) -> None:
         """Raise a ModelError where it cannot work with a strategy, for certain.
 

@@ -48,7 +48,8 @@ class Ditto(StarAnalyzer):
     Raises
     ------
     ModelError
-        `lam` is no number from 0; or, when a class is made, it stands behind the analyzer.
+        `lam` is no number from 0; when a class is made, it stands behind the analyzer; or, when a
+        model is built, in front of none that trains a model.
 
     Notes
     -----
@@ -98,6 +99,16 @@ class Ditto(StarAnalyzer):
         if cls._beside is not Ditto._beside:
             raise ModelError(
                 f"{cls.__name__}: Ditto stands in front of the analyzer: name it first of the bases"
+            )
+
+    @classmethod
+    def _check_bases(cls) -> None:
+        """See that what it stands in front of trains a model."""
+        if not hasattr(cls, "_train_personal"):
+            raise ModelError(
+                f"{cls.__name__}: Ditto stands in front of an analyzer that trains a model, and "
+                "there is none: name a TorchAnalyzer or a SklearnAnalyzer behind it, such as "
+                f"`class {cls.__name__}(Ditto, Mine)`"
             )
 
     def __init__(self, flame: FlameHandle, *, lam: float | None = None, **more: Any) -> None:

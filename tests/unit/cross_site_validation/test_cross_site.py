@@ -21,10 +21,10 @@ from flame_flwr.errors import AnswerError, ModelError
 from flame_flwr.privacy import MinCount
 from flame_flwr.results.checkpoint import Checkpoint
 from flame_flwr.results.run_record import RunRecord
-from flame_flwr.sklearn import SklearnAnalyzer, SklearnCrossSite
+from flame_flwr.sklearn import SklearnAnalyzer, SklearnCrossSite, SklearnFedAvg
 from flame_flwr.star import StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.statistics import AUC
-from flame_flwr.strategies import CyclicTraining, ReduceStrategy
+from flame_flwr.strategies import CyclicTraining, ReduceStrategy, WeightedFedAvg
 
 SGD = {"loss": "log_loss", "learning_rate": "constant", "eta0": 0.01, "random_state": 5}
 NODES = ["node-0", "node-1", "node-2"]
@@ -356,6 +356,24 @@ def test_two_classes_are_seen_to_in_the_first_round():
     three = [[(x, np.arange(len(y)) % 3)] for ((x, y),) in SPLITS]
     with pytest.raises(ModelError, match="classifiers of two classes"):
         over_messages(strategy(), splits=three, most=1)
+
+
+@pytest.mark.parametrize("strategy", [WeightedFedAvg, SklearnFedAvg, CyclicTraining])
+def test_behind_a_strategy_it_is_refused(strategy):
+    said = rf"name it before {strategy.__name__}, `class Study\(CrossSite, {strategy.__name__}\)`"
+    with pytest.raises(ModelError, match=said):
+        type("Study", (strategy, CrossSite), {})
+
+
+def test_a_strategy_may_say_in_its_own_words_when_the_training_ends():
+    study = type("Study", (CrossSite, CyclicTraining), {})
+    two = type("Two", (Ward,), {"classes": (0, 1)})
+    one, other = study(rounds=3), study(convergence=MaxRounds(3))
+    assert [one.convergence.most_rounds(), other.convergence.most_rounds()] == [5, 5]
+    testers = [StarModelTester(SPLITS, two, each, "s3", quiet=True) for each in (one, other)]
+    assert testers[0].result["cross_site"] == testers[1].result["cross_site"]
+    with pytest.raises(ModelError, match="say when the training ends"):
+        study()
 
 
 def test_what_is_declared_wrongly_is_named():

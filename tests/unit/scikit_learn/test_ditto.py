@@ -29,8 +29,20 @@ def test_it_stands_in_front_of_an_analyzer():
         type("Behind", (Ward, Ditto), {})
     alone = type("Alone", (Ditto,), {"lam": 0.5})  # to be put in front of one
     assert issubclass(type("Both", (alone, Ward), {}), Ditto)
-    with pytest.raises(ModelError, match="Alone"):
-        StarModel(alone, strategy(), "none")
+
+
+class Counts(StarAnalyzer):
+    def analysis_method(self, data, aggregator_results):
+        return {"model": np.zeros(1), "local_n_samples": 1}
+
+
+@pytest.mark.parametrize("bases", [(Ditto,), (Ditto, Counts)])
+def test_in_front_of_nothing_that_trains_it_is_refused_by_name(bases):
+    said = r"Alone: Ditto stands in front of an analyzer .* `class Alone\(Ditto, Mine\)`"
+    with pytest.raises(ModelError, match=said):
+        StarModel(type("Alone", bases, {}), strategy(), "none")
+    with pytest.raises(ModelError, match="Ditto, Mine"):
+        StarModel(Ditto, strategy(), "none")
 
 
 pytestmark = pytest.mark.usefixtures("nothing_kept")

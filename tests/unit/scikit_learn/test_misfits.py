@@ -88,6 +88,13 @@ def test_fedprox_needs_steps_of_one_length():
         run(analyzer, strategy=ONE, fedprox_mu=1.0)
 
 
+@pytest.mark.parametrize("eta0", ["0.1", None, -1.0, float("nan"), True])
+def test_fedprox_needs_a_step_that_is_a_number_above_0(eta0):
+    analyzer = of(lambda: SGDClassifier(learning_rate="constant", eta0=eta0))
+    with pytest.raises(ModelError, match=rf"eta0 must be a number above 0, not {eta0!r}"):
+        run(analyzer, strategy=ONE, fedprox_mu=1.0)
+
+
 UNDECLARED = {"classes": {"classes": None}, "scaling": {"scaling": True}}
 
 
