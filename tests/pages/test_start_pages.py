@@ -10,6 +10,7 @@ import pytest
 import round_picture
 from snippets import all_named, block, blocks, printed_by, run_python, with_output
 
+from flame_flwr.analysis import splits
 from flame_flwr.cli import new_app
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +97,8 @@ def test_the_csvs_model_can_be_declared(here):
     assert set(space["expected"].columns) == {*space["table"].columns, "died"}
 
 
-def test_the_notebook_prints_what_it_says():
+def test_the_notebook_prints_what_it_says(caplog, monkeypatch):
+    monkeypatch.setattr(splits, "_WARNED_OF", set())
     classes, *_ = blocks(DOCS / "notebook.md")
     space = {"__name__": "notebook"}
     exec(classes.text, space)
@@ -104,6 +106,7 @@ def test_the_notebook_prints_what_it_says():
     assert len(cells) == 4
     for source, expected in cells:
         assert printed_by(source, space) == expected
+    assert "data_splits[" not in caplog.text
 
 
 def test_the_run_pages_blocks_are_all_run():
