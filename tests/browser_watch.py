@@ -73,6 +73,9 @@ def look_at_runs(browser, target):
                     assert browser.save_screenshot(str(target / f"watch-{width}-{scheme}.png"))
                     found = serious(browser, target / "axe")
                     assert not found, found
+            assert durations(browser, 9.96, 59.7, 119.6, 3599.7, 5400) == [
+                *("10 s", "1 min 0 s", "2 min 0 s", "1 h 0 min", "1 h 30 min")
+            ]
             assert min(paints) < 1000, paints  # milliseconds; the machine may be busy otherwise
             keyboard(browser, url)
             until_it_fails(browser, url, place, target)
@@ -91,6 +94,13 @@ def busy():
     record.failures.append({"round": 9, "node": HARM, "why": f"ValueError: {HARM}"})
     record.stage.gone = {"hospital-070": "its SuperNode is not online"}
     return record
+
+
+def durations(browser, *seconds):
+    """Return seconds as the page says them."""
+    script = "const [found, done] = [[...arguments], [...arguments].at(-1)];"
+    script += "import('./page.js').then((page) => done(found.slice(0, -1).map(page.duration)));"
+    return browser.execute_async_script(script, *seconds)
 
 
 def wait(browser, what, until, seconds=10):
