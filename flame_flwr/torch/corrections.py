@@ -230,7 +230,7 @@ def rate_of_plain_steps(analyzer: TorchAnalyzer, optimizer: torch.optim.Optimize
     if not plain or len(rates) != 1:
         raise ModelError(
             f"{type(analyzer).__name__}: {analyzer.algorithm!r} is made for plain gradient steps "
-            f"of one learning rate, and its optimizer is a {kind.__name__} that goes others: leave "
-            "the method out, or return torch.optim.SGD(parameters, lr=self.learning_rate)"
+            f"of one learning rate, and its optimizer, {kind.__name__}, goes others: leave the "
+            "method out, or return torch.optim.SGD(parameters, lr=self.learning_rate)"
         )
     return rates.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError, ModelError
@@ -60,7 +61,9 @@ class Ditto(StarAnalyzer):
 
     Rounds return ``personal_loss`` and others, of the personal model after training on the node's
     samples, and with a ``test_dataset`` ``test_personal_loss`` and others on that. The evaluation
-    scores both final models on these samples: ``common_loss``, ``personal_loss``.
+    scores both final models on these samples: ``common_loss``, ``personal_loss``. It keeps the
+    personal model, so an ``evaluation_method`` of your own begins with
+    ``super().evaluation_method(data, result)``; one of the analyzer behind is not called.
 
     Examples
     --------
@@ -127,10 +130,21 @@ class Ditto(StarAnalyzer):
         dict of str to float
             ``n``, how many samples: those of ``test_dataset`` where there are some, else of
             ``dataset``; ``common_...`` and ``personal_...`` of every score.
+
+        Raises
+        ------
+        ModelError
+            The strategy has merged no model.
         """
+        common = result.get("model") if isinstance(result, Mapping) else None
+        if common is None:
+            raise ModelError(
+                f"{type(self).__name__}: the last aggregate has no `model`, to which Ditto draws "
+                "the personal ones: take a strategy that merges it, such as WeightedFedAvg"
+            )
         score = self._final_scorer(data, result)
         scores: dict[str, float] = {}
-        for called, model in {"common": result["model"], "personal": self.personal}.items():
+        for called, model in {"common": common, "personal": self.personal}.items():
             if model is not None:  # a node that missed every round has no personal one
                 found = score(model)
                 scores["n"] = found.pop("n")

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import SGDClassifier
 
-from flame_flwr.aggregation import MaxRounds
+from flame_flwr.aggregation import MaxRounds, Mean, PerNode
 from flame_flwr.data import clear_local_storage
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.payload import encode
 from flame_flwr.sklearn import Ditto
 from flame_flwr.star import StarAnalyzer, StarModel
-from flame_flwr.strategies import WeightedFedAvg
+from flame_flwr.strategies import ReduceStrategy, WeightedFedAvg
 
 from .wards import SGD, SPLITS, HeldBack, Ward, mean, over_messages, resumed, run
 
@@ -43,6 +43,11 @@ def test_in_front_of_nothing_that_trains_it_is_refused_by_name(bases):
         StarModel(type("Alone", bases, {}), strategy(), "none")
     with pytest.raises(ModelError, match="Ditto, Mine"):
         StarModel(Ditto, strategy(), "none")
+
+
+def test_a_strategy_that_merges_no_model_is_named():
+    with pytest.raises(ModelError, match="Personal: the last aggregate has no `model`"):
+        run(Personal, strategy=ReduceStrategy({"loss": Mean()}, convergence=MaxRounds(1)))
 
 
 pytestmark = pytest.mark.usefixtures("nothing_kept")
@@ -84,9 +89,6 @@ def kept_models():
         def analysis_method(self, data, aggregator_results):
             assert self.flame.get_local_tags() == ["personal-model"]
             return self.flame.get_intermediate_data("local", tag="personal-model")
-
-    from flame_flwr.aggregation import PerNode
-    from flame_flwr.strategies import ReduceStrategy
 
     found = run(Later, strategy=ReduceStrategy(PerNode())).result
     assert all(len(models) == 1 for models in found.values())
