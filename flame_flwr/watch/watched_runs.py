@@ -87,7 +87,7 @@ class WatchedRuns:
         self._names: list[str] = []
         self._listed = self._looked = float("-inf")
         self._lock = threading.Lock()
-        self._shown: tuple[str, Any, RunView | None] = "", None, None
+        self._shown: tuple[Any, RunView | None] = None, None
 
     def runs(self) -> list[RunView]:
         """Return the runs, the newest first, without their details."""
@@ -109,11 +109,10 @@ class WatchedRuns:
             if name not in self._known:
                 raise StoreError(f"there is no run {name!r:.200} in {self.place}")
             about = self._known[name]
-            last, stamp, view = self._shown
-            if view is None or last != name or stamp != about.stamp:
+            shown, view = self._shown
+            if view is None or shown != self._state(name):
                 view = self._read(name, about)
-                # One that goes on is read again, also where a look at all has found its end.
-                self._shown = name, about.stamp, view if about.over else None
+                self._shown = self._state(name), view
             return view
 
     def newest(self) -> str:
@@ -162,6 +161,11 @@ class WatchedRuns:
             self._known = {name: self._known.get(name, _Known()) for name in self._names}
         fresh = [name for name in self._names if not self._is_current(name)]
         call_each(self._take, fresh, workers=1 if self._folder else 8)
+
+    def _state(self, name: str) -> tuple[Any, ...]:
+        """Return what is another one when a run has to be read again to be shown."""
+        about = self._known[name]
+        return name, about.stamp, None if about.over else self._looked
 
     def _is_current(self, name: str) -> bool:
         """Tell whether nothing can have changed of a run since the last look."""

@@ -185,8 +185,9 @@ def test_the_run_that_is_shown_is_read_once_when_it_is_over(tmp_path, watched, c
     assert watched.run(name).status == "running"
 
 
-@pytest.mark.parametrize("wait", [0.5, 2.5])
-def test_a_run_in_a_store_is_over_for_who_looks_at_it(tmp_path, clock, monkeypatch, wait):
+def test_a_run_in_a_store_is_looked_at_every_two_seconds_and_its_end_seen(
+    tmp_path, clock, monkeypatch
+):
     monkeypatch.setattr(watched_runs, "is_url", lambda place: True)  # which says no times
     watched = WatchedRuns(str(tmp_path), clock.wall, clock.steady)
     name = finished(tmp_path, 1)
@@ -194,7 +195,12 @@ def test_a_run_in_a_store_is_over_for_who_looks_at_it(tmp_path, clock, monkeypat
     write_live(tmp_path / name, running(), clock.wall())
     assert watched.run(name).status == "running"
     record.rename(tmp_path / name / "run.json")
-    clock.seconds += wait  # the list is looked at before the run, or is not due
+    asked, read = [], watched._place.read
+    monkeypatch.setattr(watched._place, "read", lambda *which: asked.append(which) or read(*which))
+    clock.seconds += 1.5
+    assert [watched.run(name).status for _ in range(9)] == ["running"] * 9
+    assert asked == []  # each is a request, and many pages may be open
+    clock.seconds += 1  # now all runs are looked at, before the one that is shown
     assert [watched.run(name).status for _ in range(2)] == ["completed"] * 2
 
 
@@ -217,6 +223,7 @@ def test_the_end_is_estimated_from_the_last_rounds(tmp_path, watched, clock):
     assert watched.run(NEWEST).left == pytest.approx(11 * 10 + 6)
     record.stage.most = None
     write_live(tmp_path / NEWEST, record, clock.wall())
+    clock.seconds += 1
     assert watched.run(NEWEST).left is None
 
 
