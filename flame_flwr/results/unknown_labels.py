@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.log import logger
+from flame_flwr.text.shown_text import one_line
 
 if TYPE_CHECKING:
     from flame_flwr.statistics.base import Statistic
@@ -15,20 +16,21 @@ if TYPE_CHECKING:
 __all__ = ["UnknownLabels"]
 
 _DEEPEST = 8
+_MOST = 20
 
 
 @dataclass(slots=True)
 class UnknownLabels:
-    """Warns once per node and kind of statistic, not in every round."""
+    """Warns once per node and statistic, not in every round, and of so many of a node at most."""
 
-    _said: set[tuple[str, str]] = field(default_factory=set)
+    _said: dict[str, set[str]] = field(default_factory=dict)
 
     def note(self, node: str, number: int, value: object) -> None:
         """Log how many values fit no label in the statistics of a node's answer.
 
         Where the node's disclosure rules withhold the number, only that they do.
         """
-        for statistic in _statistics(value, _DEEPEST):
+        for place, statistic in _statistics(value, _DEEPEST, ()):
             count = statistic.visible.unfitted
             if count == 0:
                 continue
@@ -37,18 +39,26 @@ class UnknownLabels:
             else:
                 many = "1 value fits" if count == 1 else f"{count} values fit"
                 text = f"{many} no label: counted as `other`"
-            kind = type(statistic).__name__
-            if (node, f"{kind}{text}") not in self._said:
-                self._said.add((node, f"{kind}{text}"))
-                logger.warning("round %d, %s: in a %s %s", number, node, kind, text)
+            where = f" at {'.'.join(place)}" if place else ""
+            text = f"in a {type(statistic).__name__}{where} {text}"
+            said = self._said.setdefault(node, set())
+            if text not in said and len(said) < _MOST:
+                said.add(text)
+                logger.warning("round %d, %s: %s", number, node, text)
 
 
-def _statistics(value: Any, depth: int) -> Iterator[Statistic]:
+def _statistics(
+    value: Any, depth: int, place: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Statistic]]:
+    """Give each statistic with the keys of dicts that lead to it, which are a stranger's."""
     base = sys.modules.get("flame_flwr.statistics.base")  # nothing can be one without it
     if base is None or depth == 0:
         return
     if isinstance(value, base.Statistic):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _statistics(item, depth - 1)
+        yield place, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _statistics(item, depth - 1, (*place, one_line(key, 30)))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _statistics(item, depth - 1, place)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from flame_flwr.privacy import MinCount
+from flame_flwr.results.unknown_labels import UnknownLabels
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.statistics import LogRank, ValueCounts, describe
 
@@ -44,9 +45,23 @@ def test_it_is_said_once_with_the_node(kind, caplog):
         run(kind, [[*GOOD, None], [*GOOD, "x", "w"], [*GOOD, "x"]])
     said = [line for line in caplog.messages if line.startswith("round")]
     assert said == [
-        f"round 1, node-1: in a {kind} 2 values fit no label: counted as `other`",
-        f"round 1, node-2: in a {kind} 1 value fits no label: counted as `other`",
+        f"round 1, node-1: in a {kind} at nested 2 values fit no label: counted as `other`",
+        f"round 1, node-2: in a {kind} at nested 1 value fits no label: counted as `other`",
     ]
+
+
+def test_each_column_is_named_and_not_too_many_of_a_node(caplog):
+    counts = KINDS["ValueCounts"](["f", "x"])
+    warnings = UnknownLabels()
+    warnings.note("node-0", 1, {"smoker\x1b": {"yes": counts}, "sex": (counts,), 7: GOOD})
+    warnings.note("node-0", 2, {"sex": [counts]})
+    said = [line for line in caplog.messages if line.startswith("round")]
+    assert [line.partition(" 1 value ")[0] for line in said] == [
+        "round 1, node-0: in a ValueCounts at smoker?.yes",
+        "round 1, node-0: in a ValueCounts at sex",
+    ]
+    warnings.note("node-0", 3, {f"column {number}": counts for number in range(100)})
+    assert len([line for line in caplog.messages if line.startswith("round")]) == 20
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,12 +69,14 @@ def test_what_is_withheld_is_not_said(kind, caplog):
     with caplog.at_level(logging.WARNING, "flame_flwr"):
         run(kind, [GOOD, [*GOOD, "x", "w"]], disclosure=[MinCount(5)])
     said = [line for line in caplog.messages if line.startswith("round")]
-    assert said == [f"round 1, node-1: in a {kind} values may fit no label: how many is withheld"]
+    assert said == [
+        f"round 1, node-1: in a {kind} at nested values may fit no label: how many is withheld"
+    ]
 
 
 def test_a_statistic_withheld_whole_asserts_nothing(caplog):
     with caplog.at_level(logging.WARNING, "flame_flwr"):
         run("ValueCounts", [GOOD, ["f", "m"]], disclosure=[MinCount(5)])
     assert [line for line in caplog.messages if line.startswith("round")] == [
-        "round 1, node-1: in a ValueCounts values may fit no label: how many is withheld"
+        "round 1, node-1: in a ValueCounts at nested values may fit no label: how many is withheld"
     ]
