@@ -48,11 +48,13 @@ def check_class(cls: object, base: type[Any], role: str, kwargs: object) -> Any:
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
         raise ModelError(f"{role}: {cls.__name__} has no method {' and '.join(missing)}: write it")
-    for name in _METHODS:
-        method = getattr(cls, name, check_class)
-        if not callable(method) and not hasattr(method, "__get__"):
-            raise ModelError(f"{role}: {cls.__name__}.{name} must be a method")
     checked: Any = cls
+    optional = {name for methods in checked._framework_calls.values() for name in methods}
+    for name in [*_METHODS, *sorted(optional.difference(_METHODS))]:
+        method = getattr(cls, name, check_class)
+        is_left_out = method is None and name not in _METHODS
+        if not is_left_out and not callable(method) and not hasattr(method, "__get__"):
+            raise ModelError(f"{role}: {cls.__name__}.{name} must be a method")
     for caller, methods in checked._framework_calls.items():
         check_methods(checked, role, methods, caller, getattr(checked, "_older_calls", None))
     check_constructor(checked, role, check_kwargs(kwargs, f"{role}_kwargs"))

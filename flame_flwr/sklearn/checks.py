@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
 
 __all__ = ["CheckedEstimator", "check_agrees_on_nothing", "check_estimator", "check_held_back"]
-__all__ += ["check_settings"]
+__all__ += ["check_settings", "length_above_0"]
 
 
 def check_settings(analyzer: SklearnAnalyzer) -> None:
@@ -70,11 +70,30 @@ class CheckedEstimator:
                 "`pass_length(self, estimator, n_rows)`"
             )
         step = self.estimator.eta0
-        is_number = isinstance(step, Real) and not isinstance(step, bool)
-        length = float(step) * n_rows if is_number else math.nan
-        if not 0 < length < math.inf:
-            raise ModelError(f"{self.owner}.estimator: eta0 must be a number above 0, not {step!r}")
-        return length
+        return length_above_0(step, f"{self.owner}.estimator: eta0 must be") * n_rows
+
+
+def length_above_0(given: Any, what: str) -> float:
+    """Return a length that a user has said.
+
+    Parameters
+    ----------
+    given : Any
+        What was said.
+    what : str
+        What must be such a number, for the message.
+
+    Raises
+    ------
+    ModelError
+        It is no finite number above 0; the message has no value, as it may travel.
+    """
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
+    length = float(given) if is_number else math.nan
+    if not 0 < length < math.inf:
+        # may be computed of the rows: the value stays at the node
+        raise ModelError(f"{what} a finite number above 0", detail=f"it is {given!r}")
+    return length
 
 
 def check_estimator(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flame_flwr.errors import DataError, ModelError
-from flame_flwr.sklearn.checks import check_estimator
+from flame_flwr.sklearn.checks import check_estimator, length_above_0
 
 if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
@@ -186,7 +186,8 @@ def taken(estimator: Any) -> Weights:
 def _length(analyzer: SklearnAnalyzer, about: CheckedEstimator, n_rows: int) -> float:
     if analyzer.pass_length is None:
         return about.length(n_rows)
-    return float(analyzer.pass_length(about.estimator, n_rows))
+    said = analyzer.pass_length(about.estimator, n_rows)
+    return length_above_0(said, f"{about.owner}.pass_length must return")
 
 
 def _one_pass(estimator: Any, rows: Rows, partial: bool, classifies: bool) -> None:

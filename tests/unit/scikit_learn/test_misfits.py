@@ -88,11 +88,22 @@ def test_fedprox_needs_steps_of_one_length():
         run(analyzer, strategy=ONE, fedprox_mu=1.0)
 
 
-@pytest.mark.parametrize("eta0", ["0.1", None, -1.0, float("nan"), True])
-def test_fedprox_needs_a_step_that_is_a_number_above_0(eta0):
-    analyzer = of(lambda: SGDClassifier(learning_rate="constant", eta0=eta0))
-    with pytest.raises(ModelError, match=rf"eta0 must be a number above 0, not {eta0!r}"):
+@pytest.mark.parametrize("length", ["0.1", None, -1.0, float("nan"), float("inf"), True])
+@pytest.mark.parametrize("whose", ["estimator: eta0 must be", "pass_length must return"])
+def test_fedprox_needs_a_length_that_is_a_number_above_0(length, whose):
+    analyzer = {
+        "estimator: eta0 must be": of(lambda: SGDClassifier(learning_rate="constant", eta0=length)),
+        "pass_length must return": made(pass_length=lambda self, estimator, n_rows: length),
+    }[whose]
+    with pytest.raises(ModelError) as caught:
         run(analyzer, strategy=ONE, fedprox_mu=1.0)
+    assert caught.value.message == f"Odd.{whose} a finite number above 0"  # which may travel
+
+
+@pytest.mark.parametrize("name", ["score", "test_dataset", "pass_length", "dataset"])
+def test_what_is_no_method_is_named_when_a_model_is_built(name):
+    with pytest.raises(ModelError, match=rf"Odd\.{name} must be a method"):
+        StarModel(made(**{name: 3}), ONE, "none")
 
 
 UNDECLARED = {"classes": {"classes": None}, "scaling": {"scaling": True}}
