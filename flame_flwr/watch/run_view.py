@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.results.live_file import MOST_FAILURES, MOST_METRICS
 from flame_flwr.results.metric_means import round_means
+from flame_flwr.results.report_words import why_stopped
 from flame_flwr.text.sizes import shown_size
 from flame_flwr.text.words import form_in_words
 from flame_flwr.watch.parsed_runs import LiveNode, RecordedRound
@@ -123,7 +124,7 @@ def view_of_live(name: str, live: LiveRun, *, alive: bool) -> RunView:
     alive : bool
         Whether its writer is.
     """
-    said = live.reason
+    said = why_stopped(live.reason)
     if not alive:
         said = (
             "its server has stopped writing without saying why: the process was killed, or its "
@@ -189,7 +190,7 @@ def view_of_record(name: str, about: RecordedRun) -> RunView:
     return RunView(
         name=name,
         status=about.status if about.status in ("completed", "failed") else "unreadable",
-        said=about.reason if error is None else error,
+        said=why_stopped(about.reason) if error is None else error,
         title=str(about.heading.get("title", "")),
         app=about.app or about.study.get("analyzer", ""),
         run_id=about.run_id,

@@ -176,9 +176,10 @@ def test_the_run_that_is_shown_is_read_once_when_it_is_over(tmp_path, watched, c
     clock.seconds += 1
     assert watched.run(name) is first
     path = tmp_path / name / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"reason": "at last"}))
+    about = json.loads(path.read_text()) | {"reason": "has_converged returned True"}
+    path.write_text(json.dumps(about))
     clock.seconds += 1
-    assert watched.run(name).said == "at last"
+    assert watched.run(name).said == "a check that the study has of its own said so"
     path.unlink()
     write_live(tmp_path / name, running(), clock.wall())
     clock.seconds += 1
