@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import time
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
+    "is_unfinished",
     "os_errors_as",
     "probe",
     "read_file",
@@ -27,6 +29,12 @@ __all__ = [
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 _LOCK_PAUSE = 0.005
+_UNFINISHED = ".part-"
+
+
+def is_unfinished(path: Path) -> bool:
+    """Tell whether a file is one that :func:`write_whole` is about to rename."""
+    return re.fullmatch(rf"{re.escape(_UNFINISHED)}[0-9a-f]{{16}}", path.name) is not None
 
 
 def write_whole(
@@ -52,7 +60,7 @@ def write_whole(
     OSError
         The disk is full, or the folder cannot be written.
     """
-    temporary = path.parent / f".part-{secrets.token_hex(8)}"
+    temporary = path.parent / f"{_UNFINISHED}{secrets.token_hex(8)}"
     handle = os.open(temporary, _NEW, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(handle, "wb") as file:

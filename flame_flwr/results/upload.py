@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import ConfigError, StoreError
+from flame_flwr.files import is_unfinished
 from flame_flwr.log import logger
 from flame_flwr.object_store import BRIEF, open_store
 
@@ -93,12 +94,16 @@ class Upload:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return the regular files below a folder with names that every place takes, sorted."""
+    """Return the regular files below a folder with names that every place takes, sorted.
+
+    But for those that are being written: ``live.json`` is, at any time.
+    """
     return sorted(
         path
         for path in folder.rglob("*")
         if path.is_file()
         and not path.is_symlink()
+        and not is_unfinished(path)
         and plain_name(path.relative_to(folder).as_posix())
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -11,11 +12,13 @@ import pytest
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
-from flame_flwr.results import Outputs, RunFolder
+from flame_flwr.files import write_whole
+from flame_flwr.results import Outputs, RunFolder, run_files
 from flame_flwr.results.callbacks import with_callbacks
 from flame_flwr.results.live_file import LIVE
 from flame_flwr.results.live_state import BEAT, FOLDER_EVERY, LiveWriter
 from flame_flwr.results.run_files import RunFiles
+from flame_flwr.results.run_json import file_as_json
 from flame_flwr.results.run_record import RoundRecord, RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
 from flame_flwr.watch.parsed_runs import parse_live
@@ -335,6 +338,34 @@ def test_a_run_on_flower_lives_until_its_files_are_there(tmp_path, patient, cont
     [folder] = tmp_path.iterdir()
     assert {path.name for path in folder.iterdir()} >= {"run.json", "result"}
     assert not (folder / LIVE).exists()
+
+
+def test_a_run_is_whole_though_the_file_is_written_just_then(tmp_path, context, monkeypatch):
+    """What a run's folder has beside its results is listed, and may be gone when it is read."""
+    write, renamed = RunFiles._write_record, []
+    monkeypatch.setattr(os, "replace", lambda source, target: renamed.append(source.name))
+    write_whole(tmp_path / LIVE, [b"{}"])
+    monkeypatch.undo()
+    [path] = tmp_path.iterdir()
+    path.unlink()
+
+    def meanwhile(run, *given):
+        (run.path / renamed[0]).write_bytes(b"{")
+        write(run, *given)
+
+    def renames(path, folder):
+        if path.name == renamed[0]:
+            path.unlink()
+        return file_as_json(path, folder)
+
+    monkeypatch.setattr(RunFiles, "_write_record", meanwhile)
+    monkeypatch.setattr(run_files, "file_as_json", renames)
+    model = StarModel(Slow, Average, "s3", simple_analysis=False)
+    asked = {"results": str(tmp_path), "report": "off", "tensorboard": "off"}
+    with LocalGrid(NodePlan(Slow, data_type="s3"), [2.0, 4.0]) as grid:
+        model.server_app(grid, context(run_config=asked))
+    [folder] = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} >= {"run.json", "result", "history.csv"}
 
 
 def test_after_its_end_nothing_is_written(tmp_path, writer):
