@@ -21,12 +21,11 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 
 from flame_flwr.star import StarModelTester  # noqa: E402
 from pancreas.analysis import (  # noqa: E402
-    SPLIT_SEED,
-    TEST_SHARE,
     FederatedLogisticRegression,
     PancreasAnalyzer,
     Scaling,
     coefficients,
+    halves,
     score,
 )
 from pancreas.hospitals import (  # noqa: E402
@@ -36,7 +35,7 @@ from pancreas.hospitals import (  # noqa: E402
     Hospital,
     hospital_csv,
 )
-from pancreas.table import FILE, Table, held_out, load_table  # noqa: E402
+from pancreas.table import FILE  # noqa: E402
 
 SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
 NAMES = {"none": "none", "site": "each hospital its own", "merged": "agreed on in round 1"}
@@ -79,7 +78,7 @@ def changes(found: list[Any]) -> list[float]:
 
 def accuracies(splits: list[Any], scaling: Scaling, found: list[Any]) -> list[float]:
     """Return the share of all hospitals' test patients judged rightly after each round."""
-    tables = [_halves(data) for data in splits]
+    tables = [halves(data, MEASUREMENTS) for data in splits]
     shares = []
     for aggregate in found:
         if coefficients(aggregate) is None:
@@ -92,10 +91,8 @@ def accuracies(splits: list[Any], scaling: Scaling, found: list[Any]) -> list[fl
 
 def pooled(splits: list[Any]) -> float:
     """Return the accuracy of the same model trained to its optimum on all rows in one place."""
-    tables = [_halves(data) for data in splits]
-    x, labels = (
-        np.concatenate([getattr(train, name) for train, _ in tables]) for name in ("x", "labels")
-    )
+    tables = [halves(data, MEASUREMENTS) for data in splits]
+    x, labels = map(np.concatenate, zip(*(train for train, _ in tables), strict=True))
     means, deviations = x.mean(axis=0), x.std(axis=0)
     model = LogisticRegression(fit_intercept=False, max_iter=10_000)
     model.fit((x - means) / deviations, labels)
@@ -155,7 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
         change = "".join(_cell(table[s][1][i], ".2g") for s in SCALINGS)
         print(f"{i + 1:5} {shares}     {change}".rstrip())
     print(f"\nall rows in one place, trained to the optimum: {pooled(splits):.1%}")
-    tests = np.concatenate([_halves(data)[1].labels for data in splits])
+    tests = np.concatenate([halves(data, MEASUREMENTS)[1][1] for data in splits])
     draw(table, float(1 - tests.mean()), options.picture)
 
     print(f"\nafter 11 rounds, mean (least to most) of {DRAWS} draws of who is where")
@@ -173,12 +170,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _splits(hospitals: tuple[Hospital, ...], seed: int) -> list[Any]:
     return [[{FILE: hospital_csv(k, hospitals, seed)}] for k in range(len(hospitals))]
-
-
-def _halves(data: Any) -> tuple[Table, Table]:
-    table = load_table(data, MEASUREMENTS)
-    kept = held_out(table.labels, TEST_SHARE, SPLIT_SEED)
-    return table.rows(~kept), table.rows(kept)
 
 
 def _cell(value: float, form: str) -> str:

@@ -7,28 +7,21 @@ agreeing on means and deviations instead.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from flame_flwr.errors import ConfigError, DataError
-from flame_flwr.star import StarAggregator, StarAnalyzer
-from pancreas.scaling import Values, merge, moments, standardize
-from pancreas.table import Table, held_out, load_table
+from flame_flwr.sklearn import SklearnAnalyzer, rows_for, train
+from flame_flwr.star import StarAggregator
+from pancreas.scaling import Values, merge, moments
+from pancreas.table import Patients, held_out, load_table
 
-__all__ = [
-    "FederatedLogisticRegression",
-    "PancreasAnalyzer",
-    "Scaling",
-    "coefficients",
-    "scale",
-    "score",
-]
+__all__ = ["FederatedLogisticRegression", "PancreasAnalyzer", "Scaling"]
+__all__ += ["coefficients", "halves", "score"]
 
 Scaling = Literal["none", "site", "merged"]
 
@@ -36,7 +29,7 @@ TEST_SHARE = 0.25
 SPLIT_SEED = 42
 
 
-class PancreasAnalyzer(StarAnalyzer):
+class PancreasAnalyzer(SklearnAnalyzer):
     """Takes one step of logistic regression on one hospital's patients.
 
     Parameters
@@ -57,6 +50,8 @@ class PancreasAnalyzer(StarAnalyzer):
         An unknown `scaling`, or a `test_share` that leaves nothing to train with.
     """
 
+    classes = (0, 1)
+
     def __init__(
         self,
         flame: Any,
@@ -70,23 +65,19 @@ class PancreasAnalyzer(StarAnalyzer):
         if not 0 <= test_share < 1:
             raise ConfigError(f"test_share must be at least 0 and below 1, not {test_share}")
         self.columns = columns
-        self.scaling = scaling
+        self.units = scaling  # the base's `scaling` needs its strategy
         self.test_share = test_share
-        self.clf = LogisticRegression(
-            max_iter=1,  # one step per round
-            fit_intercept=False,
-            warm_start=True,  # the step starts at coef_, and not at zero
-        )
+
+    def estimator(self) -> LogisticRegression:
+        """Return a model that takes one step a round, from the coefficients that it is given."""
+        return LogisticRegression(max_iter=1, fit_intercept=False, warm_start=True)
+
+    def dataset(self, data: Any) -> Patients:
+        """Return the patients to train with."""
+        return halves(data, self.columns, self.test_share)[0]
 
     def analysis_method(self, data: Any, aggregator_results: Any) -> Any:
         """Take one step from the common coefficients.
-
-        Parameters
-        ----------
-        data : list of dict of str to bytes
-            The hospital's files.
-        aggregator_results : ndarray, dict or None
-            The last aggregate, see :class:`FederatedLogisticRegression`; None in the first round.
 
         Returns
         -------
@@ -99,35 +90,18 @@ class PancreasAnalyzer(StarAnalyzer):
         flame_flwr.errors.DataError
             The data is not what the analysis needs.
         """
-        training, _ = self._split(data)
-        if self.scaling == "merged" and aggregator_results is None:
-            return moments(training.x)
-        # None before the first step: warm_start takes it for zeros.
-        self.clf.coef_ = coefficients(aggregator_results)
-        with warnings.catch_warnings():
-            # That one step does not reach the optimum is the plan, and no news in every round.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            x = scale(training.x, training, self.scaling, aggregator_results)
-            self.clf.fit(x, training.labels)
-        return self.clf.coef_
+        x, labels = self.dataset(data)
+        if self.units == "merged" and aggregator_results is None:
+            return moments(x)
+        rows = rows_for(self, (_scaled(x, x, self.units, aggregator_results), labels))
+        coef = coefficients(aggregator_results)
+        start = np.zeros((1, x.shape[1])) if coef is None else coef
+        return train(self, self.estimator(), {"coef": start}, rows)["coef"]
 
     def evaluation_method(self, data: Any, result: Any) -> dict[str, float]:
-        """Test the last aggregate on the patients that were kept from training.
-
-        Returns
-        -------
-        dict of str to number
-            ``n_test``; ``correct``, how many of them the model judges rightly; ``majority``, how
-            many one would judge rightly by always naming the more frequent answer.
-        """
-        training, test = self._split(data)
-        return score(test, training, self.scaling, result)
-
-    def _split(self, data: Any) -> tuple[Table, Table]:
-        """Return the patients to train with, and those kept for the test."""
-        table = load_table(data, self.columns)
-        kept = held_out(table.labels, self.test_share, SPLIT_SEED)
-        return table.rows(~kept), table.rows(kept)
+        """Test the last aggregate on the patients that were kept from training: :func:`score`."""
+        training, test = halves(data, self.columns, self.test_share)
+        return score(test, training, self.units, result)
 
 
 class FederatedLogisticRegression(StarAggregator):
@@ -162,14 +136,10 @@ class FederatedLogisticRegression(StarAggregator):
             The hospitals have different numbers of measurements.
         """
         agreeing = isinstance(analysis_results[0], dict)
-        counts = [
-            len(result["means"]) if agreeing else result.shape[1] for result in analysis_results
-        ]
+        counts = [len(each["means"]) if agreeing else each.shape[1] for each in analysis_results]
         if len(set(counts)) > 1:
-            said = ", ".join(
-                f"{node} {count}"
-                for node, count in zip(self.answered_node_ids, counts, strict=True)
-            )
+            pairs = zip(self.answered_node_ids, counts, strict=True)
+            said = ", ".join(f"{node} {count}" for node, count in pairs)
             raise DataError(
                 "The hospitals have different numbers of measurements, so their coefficients "
                 f"cannot be averaged: {said}. Give every pancreasData.csv the same columns."
@@ -178,7 +148,8 @@ class FederatedLogisticRegression(StarAggregator):
             means, deviations = merge(analysis_results)
             return {"coef": None, "means": means, "deviations": deviations}
         coef = np.stack(analysis_results, axis=0).mean(axis=0)
-        return {**self.latest_result, "coef": coef} if self._agreed() else coef
+        agreed = self.latest_result
+        return {**agreed, "coef": coef} if isinstance(agreed, dict) else coef
 
     def has_converged(self, result: Any, last_result: Any) -> bool:
         """Stop when the coefficients stand still, or after ``max_iter`` rounds and one."""
@@ -211,47 +182,48 @@ class FederatedLogisticRegression(StarAggregator):
                 )
         return result
 
-    def _agreed(self) -> bool:
-        return isinstance(self.latest_result, dict)
-
 
 def coefficients(aggregate: Any) -> Any:
     """Return an aggregate's coefficients, shape (1, n_measurements), or None if it has none yet."""
     return aggregate["coef"] if isinstance(aggregate, dict) else aggregate
 
 
-def scale(x: Values, training: Table, scaling: Scaling, aggregate: Any) -> Values:
-    """Return rows in the units in which the model sees them.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n_rows, n_measurements)
-    training : Table
-        The hospital's training rows; a hospital's own scaling is made of them.
-    scaling : {'none', 'site', 'merged'}
-    aggregate : ndarray, dict or None
-        With ``'merged'``, the means and deviations are taken from it.
-    """
-    if scaling == "merged":
-        return standardize(x, aggregate["means"], aggregate["deviations"])
-    if scaling == "site":
-        scaled: Values = StandardScaler().fit(training.x).transform(x)
-        return scaled
-    return x
+def halves(
+    data: Any, columns: Sequence[str] | None, share: float = TEST_SHARE
+) -> tuple[Patients, Patients]:
+    """Return a hospital's patients to train with, and those kept for the test."""
+    x, labels = load_table(data, columns)
+    kept = held_out(labels, share, SPLIT_SEED)
+    return (x[~kept], labels[~kept]), (x[kept], labels[kept])
 
 
-def score(test: Table, training: Table, scaling: Scaling, aggregate: Any) -> dict[str, float]:
+def score(test: Patients, training: Patients, scaling: Scaling, aggregate: Any) -> dict[str, float]:
     """Count how often an aggregate's coefficients judge a hospital's test patients rightly.
 
     Returns
     -------
     dict of str to int
-        As :meth:`PancreasAnalyzer.evaluation_method`.
+        ``n_test``; ``correct``, how many of them the model judges rightly; ``majority``, how many
+        one would judge rightly by always naming the more frequent answer.
     """
-    called_ill = scale(test.x, training, scaling, aggregate) @ coefficients(aggregate)[0] > 0
-    ill = test.labels == 1
+    x, labels = test
+    ill = labels == 1
+    called_ill = _scaled(x, training[0], scaling, aggregate) @ coefficients(aggregate)[0] > 0
     return {
         "n_test": len(ill),
         "correct": int((called_ill == ill).sum()),
         "majority": int(max(ill.sum(), (~ill).sum())),
     }
+
+
+def _scaled(x: Values, training: Values, scaling: Scaling, aggregate: Any) -> Values:
+    """Return rows in the units in which the model sees them."""
+    if scaling == "none":
+        return x
+    if scaling == "merged":
+        means, deviations = aggregate["means"], aggregate["deviations"]
+    else:
+        own = StandardScaler().fit(training)
+        means, deviations = own.mean_, own.scale_
+    scaled: Values = (x - means) / deviations
+    return scaled

@@ -12,7 +12,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Moments", "Values", "merge", "moments", "standardize"]
+__all__ = ["Moments", "Values", "merge", "moments"]
 
 Values = npt.NDArray[np.float64]
 
@@ -64,14 +64,3 @@ def merge(parts: Sequence[Moments]) -> tuple[Values, Values]:
         rows = total
     deviations = np.sqrt(squares / rows)
     return means, np.where(deviations > 0, deviations, 1.0)
-
-
-def standardize(x: Values, means: Values, deviations: Values) -> Values:
-    """Return the rows as deviations from the means, in units of the deviations.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (n_rows, n_columns)
-    means, deviations : ndarray of float64, shape (n_columns,)
-    """
-    return (x - means) / deviations

@@ -7,7 +7,6 @@ error's detail, which stays at the hospital.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -17,34 +16,17 @@ import pandas as pd
 from flame_flwr.errors import DataError
 from pancreas.scaling import Values
 
-__all__ = ["FILE", "Table", "held_out", "load_table"]
+__all__ = ["FILE", "Patients", "held_out", "load_table"]
 
 FILE = "pancreasData.csv"
 
-
-@dataclass(frozen=True)
-class Table:
-    """One hospital's patients.
-
-    Attributes
-    ----------
-    x : ndarray of float64, shape (n_rows, n_measurements)
-        The measurements: every column but the last.
-    labels : ndarray of float64, shape (n_rows,)
-        The last column: 1 for ill, 0 for healthy.
-    """
-
-    x: Values
-    labels: Values
-
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> Table:
-        """Return a table of some of the rows."""
-        return Table(self.x[chosen], self.labels[chosen])
+Patients = tuple[Values, Values]
+"""Measurements, shape (n_rows, n_measurements), and labels: 1 for ill, 0 for healthy."""
 
 
 def load_table(
     data: Iterable[Mapping[str, bytes]] | None, columns: Sequence[str] | None = None
-) -> Table:
+) -> Patients:
     """Find the file in a node's data, read it and check it.
 
     Parameters
@@ -83,7 +65,7 @@ def load_table(
             f"Every row of {FILE} has the label {int(labels[0])}: a classifier needs patients "
             "with and without the disease at every hospital. Leave this hospital out."
         )
-    return Table(values[:, :-1], labels)
+    return values[:, :-1], labels
 
 
 def held_out(labels: Values, share: float, seed: int) -> npt.NDArray[np.bool_]:

@@ -43,6 +43,11 @@ def test_without_test_share_bits_are_the_tutorials(run, splits, contents):
     assert hits(ours.evaluations.values()) == [(0, 0)] * 3
 
 
+def test_nobody_kept_aside_is_nobody_to_scale(run, splits):
+    tester = run(splits, scaling="site", test_share=0)
+    assert hits(tester.evaluations.values()) == [(0, 0)] * 3
+
+
 def test_one_step_a_round_brings_no_warning(run, splits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

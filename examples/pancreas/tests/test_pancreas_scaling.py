@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from pancreas.scaling import merge, moments, standardize
+from pancreas.scaling import merge, moments
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_they_are_those_of_all_rows(parts):
     np.testing.assert_allclose(means, scaler.mean_, rtol=1e-12)
     np.testing.assert_allclose(deviations, scaler.scale_, rtol=1e-12)
     np.testing.assert_allclose(
-        standardize(parts[0], means, deviations), scaler.transform(parts[0]), rtol=1e-9, atol=1e-12
+        (parts[0] - means) / deviations, scaler.transform(parts[0]), rtol=1e-9, atol=1e-12
     )
 
 

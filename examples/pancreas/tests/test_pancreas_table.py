@@ -18,10 +18,10 @@ def refused(text, columns=COLUMNS):
 
 
 def test_a_good_file():
-    table = load_table([{"readme.txt": b"", FILE: GOOD.encode()}], COLUMNS)
-    np.testing.assert_array_equal(table.x, [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(table.labels, [0, 1])
-    assert len(load_table([{FILE: b"\xef\xbb\xbf" + GOOD.encode()}], COLUMNS).labels) == 2
+    x, labels = load_table([{"readme.txt": b"", FILE: GOOD.encode()}], COLUMNS)
+    np.testing.assert_array_equal(x, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(labels, [0, 1])
+    assert len(load_table([{FILE: b"\xef\xbb\xbf" + GOOD.encode()}], COLUMNS)[1]) == 2
 
 
 @pytest.mark.parametrize("data", [None, [], [{}], [{"PancreasData.csv": b""}]])
@@ -76,7 +76,7 @@ def test_bad_files(text, message):
 
 
 def test_without_expected_columns_two_are_enough():
-    assert load_table([{FILE: b"a,b\n1,0\n2,1\n"}]).x.shape == (2, 1)
+    assert load_table([{FILE: b"a,b\n1,0\n2,1\n"}])[0].shape == (2, 1)
     assert "has 1 column, and at least 2 are needed" in refused("a;b\n1;0\n", None).message
 
 
