@@ -93,8 +93,8 @@ def identified(deployment, tmp_path_factory):
     return deployment
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def three_hospitals(identified):
-    """Have the third one online, too, for a run without secure sums: that costs 4 s."""
+    """Have the third one online, too, for runs without secure sums: that costs 4 s."""
     with identified.third():
         yield identified

@@ -93,6 +93,9 @@ FEDNOVA = {
     "kwargs": {"algorithm": "fednova"},
     "fails": False,
 }
+STUDIES = pytest.mark.parametrize(
+    "study", [CYCLIC, SCAFFOLD, FEDNOVA], ids=["cyclic", "scaffold", "fednova"]
+)
 
 
 def source(study):
@@ -142,19 +145,19 @@ def deployed(federation, tmp_path, name, study, **config):
 
 
 @pytest.mark.deployed
-def test_a_model_goes_round_on_a_deployment(three_hospitals, tmp_path):
-    """Two of the nodes are online anyway; no other run there asks them one after another."""
-    (ended, log), _ = deployed(three_hospitals, tmp_path, "goesround", CYCLIC)
+@STUDIES
+def test_a_deployment_has_the_bits_of_this_process(three_hospitals, tmp_path, study):
+    """No other run there asks nodes one after another, or has control variates at them."""
+    name = f"deployed{study['strategy'].partition('(')[0].lower()}"
+    (ended, log), _ = deployed(three_hospitals, tmp_path, name, study)
     assert ended.succeeded, f"{log}\n{three_hospitals.logs()}"
     [folder] = (tmp_path / "results").iterdir()
-    look(folder, HOSPITALS, CYCLIC)
+    look(folder, HOSPITALS, study)
 
 
 @pytest.mark.deployed
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(
-    "study", [CYCLIC, SCAFFOLD, FEDNOVA], ids=["cyclic", "scaffold", "fednova"]
-)
+@STUDIES
 def test_a_deployment_goes_on_with_a_checkpoint(three_hospitals, tmp_path, study):
     """In this process it is in ``tests/pytorch``."""
     at = str(tmp_path / "checkpoint")
@@ -177,9 +180,7 @@ NODES = ("node-0", "node-1", "node-2")
 
 @pytest.mark.simulation
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(
-    "study", [CYCLIC, SCAFFOLD, FEDNOVA], ids=["cyclic", "scaffold", "fednova"]
-)
+@STUDIES
 def test_a_simulation_has_the_bits_of_this_process(run_app, study):
     """A deployment has it above, where every message is another process, too."""
     text = source(study).partition("model = StarModel(")
