@@ -25,7 +25,8 @@ def wrong(words: list[str]) -> str:
             return left[0]
         command = command.commands[left.pop(0)]
     known = options(command) | {"--help"}
-    named = [word.partition("=")[0] for word in left if word.startswith("--")]
+    own = left[: left.index("--")] if "--" in left else left  # what follows is a script's
+    named = [word.partition("=")[0] for word in own if word.startswith("--")]
     return next((name for name in named if name not in known), "")
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from flame_flwr.cross_site import CrossSiteFedAvg
-from flame_flwr.sklearn import SklearnAnalyzer
+from flame_flwr.cross_site import CrossSite, CrossSiteFedAvg
+from flame_flwr.sklearn import Ditto, SklearnAnalyzer
 from flame_flwr.strategies import Scaffold, WeightedFedAvg
 from flame_flwr.torch import TorchAnalyzer
 
@@ -123,6 +123,20 @@ def _cross_site(code: str | None) -> None:
     CrossSiteFedAvg(**arguments(code))
 
 
+def _scored(code: str | None) -> None:
+    bases = {"CrossSite": CrossSite, "WeightedFedAvg": WeightedFedAvg}
+    type("Scored", eval(code or "(WeightedFedAvg, CrossSite)", bases), {})
+
+
+def _personal(code: str | None) -> None:
+    made = "SGDClassifier(learning_rate='constant', eta0=0.01)"
+    line = with_method(
+        _Line, "estimator", "self", f"from sklearn.linear_model import SGDClassifier; return {made}"
+    )
+    bases = eval(code or "(Ditto,)", {"Ditto": Ditto, "Mine": line})
+    run([1.0], WeightedFedAvg(), type("Personal", bases, {"lam": 0.1}))
+
+
 SCIKIT_LEARN = [
     Case(
         "an estimator that begins anew",
@@ -131,5 +145,7 @@ SCIKIT_LEARN = [
     ),
     Case("steps of one length", r"such as (SGDClassifier\(.*?\)), or write", _sklearn_length),
     Case("the end of a training", r"training ends, such as (convergence=.*?\))", _cross_site),
+    Case("what stands in front of a strategy", r"`class \S+?(\(CrossSite, \S+\))`", _scored),
+    Case("what stands in front of an analyzer", r"`class \S+?(\(Ditto, Mine\))`", _personal),
     Case("the length of a pass", r"write a method `(pass_length\(.*?\))`", _sklearn_length),
 ]
