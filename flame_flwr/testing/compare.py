@@ -127,7 +127,7 @@ class _Comparison:
         try:
             if bool(first == second):
                 return ""
-        except Exception:
+        except Exception:  # such as an array in it, whose comparison is neither true nor false
             if not attributes:
                 return ""
         if attributes or dataclasses.is_dataclass(first) or kind.__eq__ is object.__eq__:
