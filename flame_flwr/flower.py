@@ -248,12 +248,18 @@ def on_exit(handler: Callable[[], None]) -> Iterator[None]:
     It does so when a run is stopped; in a simulation no exception tells the ServerApp, which is a
     thread of that process.
     """
-    within = [True]
-    add_exit_handler(lambda: handler() if within else None, run_before_force_exit=True)
+    running = [handler]
+
+    def call() -> None:
+        for each in running:
+            each()
+
+    # Flower takes no handler back: what it keeps for ever must not keep the run as well.
+    add_exit_handler(call, run_before_force_exit=True)
     try:
         yield
     finally:
-        within.clear()
+        running.clear()
 
 
 def app_archive(folder: Path) -> bytes:

@@ -1,6 +1,7 @@
 """The ServerApp of a model: what a run leaves in its folder, and how it fails."""
 
 import csv
+import gc
 import json
 import os
 import pickle
@@ -18,6 +19,7 @@ from flame_flwr.errors import (
     StoreError,
 )
 from flame_flwr.object_store import Patience
+from flame_flwr.results import RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel, StarModel
 
 SPLITS = [[1.0, 2.0], [3.0]]
@@ -289,3 +291,13 @@ def test_an_unknown_strategy_plugin_is_refused_first(run, tmp_path):
     with pytest.raises(ConfigError, match="offers the strategy `none` that the run config selects"):
         run(StarModel(Sum, Total, "s3"), strategy="none")
     assert about(only_folder(tmp_path))["rounds"] == 0
+
+
+def test_no_run_that_ended_stays_in_memory(run):
+    def held():
+        gc.collect()
+        return sum(isinstance(each, RunRecord) for each in gc.get_objects())
+
+    before = held()
+    run(StarModel(Sum, Total, "s3"))
+    assert held() == before
