@@ -10,17 +10,21 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
+from fhir_server import FhirServer
 from flower_app import pyproject
 from flwr.app import ConfigRecord, Context, Metadata, RecordDict
 from flwr.cli.build import build_fab_from_disk
 from flwr.supercore.fab import Fab
 from forked_python import forked_servers
+from s3_proxy import Proxy
 
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import Run, message_of
 from flame_flwr.flower_node_state import NodeMessage
 from flame_flwr.node.message_host import MessageHost
 from flame_flwr.payload import decode, encode, from_record, to_record
+
+from .counted_node import CountedNode
 
 OBEYING = """
 from flame_flwr.clients import NodePlan, make_client_app
@@ -168,3 +172,37 @@ def obey(obeying_host, obeying_fab, node_message):
         return decode(from_record(reply.content["fitres.parameters"]))
 
     return obey
+
+
+@pytest.fixture(scope="module")
+def fhir():
+    with FhirServer(token="token-of-the-fhir-server", style="hapi") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def store(s3_server):
+    """A server whose traffic is counted."""
+    with Proxy(s3_server.endpoint) as proxy:
+        proxy.server = s3_server
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def source_keys(store, fhir):
+    """Have the environment hold the keys to both, as a node's does."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AWS_ENDPOINT_URL", store.url)
+    patch.setenv("AWS_ACCESS_KEY_ID", store.server.key_id)
+    patch.setenv("AWS_SECRET_ACCESS_KEY", store.server.secret)
+    patch.setenv("FHIR_TOKEN", fhir.token)
+    patch.setenv("PASC", store.server.secret)
+    patch.setenv("WARD", store.server.key_id)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def node(tmp_path, fab_of, node_message):
+    """A node with a ledger, in this process."""
+    return CountedNode(tmp_path, fab_of("counted", ""), node_message)

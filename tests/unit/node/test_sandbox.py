@@ -7,17 +7,14 @@ sandbox, by the rights that the node's user has, and are why there is one.
 import os
 import shutil
 import socket
-import time
 from textwrap import indent
 
 import pytest
 
 from flame_flwr.config import NodeSettings
-from flame_flwr.data.kept_files import ANALYSES, LOCAL_STORAGE, FolderFiles, analysis_files
-from flame_flwr.node import sandbox as sandbox_module
+from flame_flwr.data.kept_files import LOCAL_STORAGE, FolderFiles, analysis_files
 from flame_flwr.node.linux import _landlock_version as landlock_version
 from flame_flwr.node.linux import has_fence
-from flame_flwr.node.sandbox import Sandbox
 from flame_flwr.privacy.ledger import Ledger
 
 pytestmark = pytest.mark.skipif(
@@ -291,42 +288,6 @@ def test_what_is_mounted_stays_as_it_is(attempt):
     assert told == {"done": False}
 
 
-@pytest.mark.parametrize("words", ["exit 1", "echo x"])
-def test_a_demanded_sandbox_that_fails_runs_nothing(
-    obey, obeying_host, tmp_path, monkeypatch, words
-):
-    program = tmp_path / "bwrap"
-    program.write_text(f"#!/bin/sh\necho 'no namespaces here' >&2\n{words}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(obeying_host, "sandbox", Sandbox(obeying_host._forks))
-    error = obey("told['ran'] = 1", sandbox="bwrap")
-    assert 'node a: the node\'s config has sandbox = "bwrap", and' in error.reason
-    assert "does not work here" in error.reason
-    assert obey("told['ran'] = 1", sandbox="off") == {"ran": 1}
-
-
-def test_a_missing_bubblewrap_is_named(obeying_host, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert "apt install bubblewrap" in Sandbox(obeying_host._forks).trouble()
-
-
-@pytest.mark.parametrize("has_one", [True, False])
-def test_a_node_takes_the_sandbox_it_finds(obey, obeying_host, monkeypatch, caplog, has_one):
-    """Of a config that does not say; what was said is also what is done."""
-    monkeypatch.setattr(sandbox_module, "has_fence", lambda: False)
-    if not has_one:
-        monkeypatch.setattr(shutil, "which", lambda _: None)
-    sandbox = Sandbox(obeying_host._forks)
-    monkeypatch.setattr(obeying_host, "sandbox", sandbox)
-    said = sandbox.announce(NodeSettings())
-    assert ("run in bubblewrap's sandbox" if has_one else "run without a sandbox: ") in said
-    assert ("apt install bubblewrap" in said) != has_one
-    assert said in caplog.text
-    told = obey("import os; told['pids'] = os.listdir('/proc')", sandbox=NodeSettings().sandbox)
-    assert (str(obeying_host._forks._server.pid) not in told["pids"]) == has_one
-
-
 def test_hello_is_answered_beside_an_audit_log(obeying_host, obeying_fab, node, node_message):
     """The log is the node's to write; in the sandbox it cannot be."""
     config = {
@@ -342,71 +303,3 @@ def test_hello_is_answered_beside_an_audit_log(obeying_host, obeying_fab, node, 
     assert "failure" not in said, said
     assert said["keeps-state"]
     assert len((node / "data" / "log.jsonl").read_text().splitlines()) == 1
-
-
-def test_old_analyses_go_at_hello(obeying_host, obeying_fab, node, node_message, sandbox):
-    """The node removes them: in the sandbox, an analysis does not see those of others."""
-    then, places = time.time() - 31 * 86400, {}
-    for name in ("old", "deep"):
-        files = FolderFiles(node / "state", ANALYSES, name[0].encode().hex() * 16, "a")
-        files.make()
-        files.write("run.json", [b"{}"])
-        places[name] = files.folder
-    (places["deep"] / "not" / "an" / "analysis's").mkdir(parents=True)
-    for path in (node / "state" / ANALYSES).rglob("*"):
-        os.utime(path, (then, then))
-    config = {"data": str(node / "data"), "state-dir": str(node / "state"), "sandbox": sandbox}
-    asked = node_message(
-        "obeying", obeying_fab, None, kind="get_properties", node=config, session="0" * 32
-    )
-    said = obeying_host.answer(asked).reply.content["getpropertiesres.properties"]
-    assert "failure" not in said, said
-    assert [name for name in places if places[name].exists()] == []
-    assert [*(node / "state" / ANALYSES).glob(f"{'0' * 32}-*/a")]
-
-
-def test_off_stays_off(obeying_host):
-    said = obeying_host.sandbox.announce(NodeSettings(sandbox="off"))
-    assert said == "analyses run without a sandbox: the node's config says so"
-
-
-@pytest.mark.parametrize("mode", ["bwrap", "landlock"])
-def test_an_analysis_is_its_projects_only(obey, obeying_host, node, monkeypatch, mode):
-    """Also for who knows its session: a run of another project has an empty folder of its own."""
-    if mode == "landlock":
-        if not has_fence():
-            pytest.skip("this kernel has no Landlock")
-        monkeypatch.setattr(obeying_host.sandbox, "_trouble", "there is no bubblewrap")
-    state = node / "state"
-    config = {"state_dir": str(state), "sandbox": mode if mode == "bwrap" else "auto"}
-    assert obey("told['done'] = True", project="one", session="ab" * 16, **config)["done"]
-    [kept] = (state / ANALYSES).glob("*/a/after-*.state")
-    kept_before = kept.stat().st_size
-    code = f"""
-import os
-for folder, _, names in os.walk({str(state / ANALYSES)!r}):
-    told[folder] = [each for each in names if each.startswith("after")]
-try:
-    told["read"] = len(open({str(kept)!r}, "rb").read())
-except OSError as error:
-    told["read"] = type(error).__name__
-try:
-    told["written"] = open({str(kept)!r}, "a").write("x")
-except OSError as error:
-    told["written"] = type(error).__name__
-"""
-    told = obey(code, project="two", session="ab" * 16, **config)
-    assert {told.pop("read"), told.pop("written")} <= {"FileNotFoundError", "PermissionError"}
-    assert [*filter(None, told.values())] == []
-    again = obey(code, project="one", session="ab" * 16, **config)
-    assert again["read"] == kept_before
-
-
-def test_states_without_a_project_are_refused(obey, node, sandbox):
-    """As they lie there of an earlier version: nobody can tell whose they are."""
-    old = FolderFiles(node / "state", ANALYSES, "ab" * 16, "a")
-    old.make()
-    old.write("after-00000001.state", [b"kept"])
-    error = obey("", session="ab" * 16, state_dir=str(node / "state"), sandbox=sandbox)
-    assert "start the analysis again" in error.reason
-    assert obey("told['on'] = 1", state_dir=str(node / "state"), sandbox=sandbox) == {"on": 1}

@@ -8,40 +8,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from secure_federation import Federation
 
-from flame_flwr import statistics as known
-from flame_flwr.aggregation import Grid, Mean, MergeCounts, Sum, WeightedMean
+from flame_flwr.aggregation import Grid, Mean, Sum, WeightedMean
 from flame_flwr.aggregation.merged_round import merge_values
 from flame_flwr.aggregation.reductions.tree import declare
-from flame_flwr.errors import AnswerError, DataError, PayloadError
-from flame_flwr.payload import decode, encode
-from flame_flwr.privacy.secure.declaration import SecureDeclaration, SecureLeaf
+from flame_flwr.errors import AnswerError, DataError
+from flame_flwr.privacy.secure.declaration import SecureDeclaration
 from flame_flwr.privacy.secure.fields import fields_of, runs_of, views_of
 from flame_flwr.privacy.secure.grid_round import GridRound
 from flame_flwr.privacy.secure.layout import lay_out
-from flame_flwr.statistics import Moments, ValueCounts
-from flame_flwr.strategies import MergeStatistics, ReduceStrategy, WeightedFedAvg
+from flame_flwr.statistics import Moments
 
-
-def merged(declared, answers, order=None, known=None):
-    tree = declare(declared)
-    nodes = [f"node-{place}" for place in range(len(answers))]
-    added = GridRound(1, nodes, tree, SecureDeclaration.of(tree), known)
-    for place in order or range(len(answers)):
-        added.add(nodes[place], answers[place])
-    return added.result()
-
-
-def on_grid(value, exponent):
-    return Fraction(round(Fraction(value) * 2**exponent), 2**exponent)
+from .grid_rounds import FLOATS, merged, on_grid
 
 
 def rounded_once(fraction):
     return fraction.numerator / fraction.denominator
-
-
-FLOATS = st.floats(-1e6, 1e6)
 
 
 @given(st.lists(FLOATS, min_size=3, max_size=20), st.randoms())
@@ -124,85 +106,6 @@ def test_buffers_of_whole_numbers_stay_whole():
     assert result == 20  # 61 / 3
 
 
-# ---- statistics ------------------------------------------------------------------------------
-
-AGES = ([61.0, 70.5, None], [83.0], [20.0, 20.0, 35.25, 40.0])
-
-
-def statistics_of(ages):
-    filled = [1.0 if age is None else age for age in ages]
-    ill = [place % 2 for place in range(len(ages))]
-    groups = ["a" if age > 40 else "b" for age in filled]
-    frame = {"age": ages, "ill": ill}
-    return {
-        "rows": known.RowCount.from_data(ages),
-        "total": known.Total.from_data(ages),
-        "moments": known.Moments.from_data(ages),
-        "covariance": known.Covariance.from_data({"age": filled, "ill": ill}),
-        "histogram": known.Histogram.from_data(ages, edges=[0, 30, 60, 90]),
-        "counts": known.ValueCounts.from_data(groups, labels=["a", "b"]),
-        "table": known.ContingencyTable.from_data(groups, ill, ["a", "b"], [0, 1]),
-        "curve": known.KaplanMeier.from_data(filled, ill, times=[20, 50, 90]),
-        "test": known.LogRank.from_data(filled, ill, groups, groups=["a", "b"], times=[20, 50, 90]),
-        "auc": [known.AUC.from_data(ill, [age / 100 for age in filled])],
-        "missing": (known.Missingness.from_data(frame),),
-    }
-
-
-def test_statistics_are_those_that_merge_gives():
-    answers = [statistics_of(ages) for ages in AGES]
-    declared = MergeStatistics().reductions
-    assert merged(declared, answers) == merge_values(declared, answers)
-
-
-def test_masked_statistics_are_those_of_the_grid():
-    declared = MergeStatistics().reductions
-    answers = [decode(encode(statistics_of(ages))) for ages in AGES]  # as a gate gets them
-    assert repr(Federation(declared).round(answers)) == repr(merged(declared, answers))
-
-
-def test_withheld_figures_are_summed_as_merged():
-    answers = [
-        {name: part.with_min_count(2) for name, part in statistics_of(ages).items()
-         if name not in ("auc", "missing")}
-        for ages in AGES
-    ]  # fmt: skip
-    declared = MergeStatistics().reductions
-    assert merged(declared, answers) == merge_values(declared, answers)
-
-
-@settings(max_examples=30)
-@given(st.lists(st.lists(FLOATS, max_size=6), min_size=3, max_size=6))
-def test_moments_are_fractions_on_the_grid(columns):
-    result = merged(MergeStatistics().reductions, [Moments.from_data(each) for each in columns])
-    parts = [Moments.from_data(each) for each in columns]
-    assert result.n == sum(map(len, columns))
-    assert result.squares == sum((on_grid(part.squares, 128) for part in parts), Fraction(0))
-
-
-def test_found_labels_cannot_be_summed():
-    with pytest.raises(AnswerError, match=r"node-0: key .*ValueCounts without declared labels"):
-        merged(MergeStatistics().reductions, [ValueCounts.from_data(["f"])] * 3)
-
-
-# ---- counts by label -------------------------------------------------------------------------
-
-
-def test_counts_are_summed_by_declared_label():
-    answers = [{"sex": {"f": 3, "m": 1}}, {"sex": {"f": 2}}, {"sex": {}}]
-    declared = {"sex": MergeCounts(labels=["m", "f", "d"])}
-    assert merged(declared, answers) == {"sex": {"m": 1, "f": 5, "d": 0}}
-    assert merge_values(declared, answers) == merged(declared, answers)
-
-
-def test_undeclared_label_is_an_error():
-    with pytest.raises(AnswerError, match="'x', which is not declared"):
-        merged({"sex": MergeCounts(labels=["f"])}, [{"sex": {"x": 1}}] * 3)
-
-
-# ---- what a round holds ----------------------------------------------------------------------
-
-
 def test_words_of_fields_in_a_row_are_one_view():
     """Of a hundred arrays a mask is made at once, and not a hundred times."""
     declared = {"m": Mean(), "s": Moments, "none": Sum(), "n": Sum()}
@@ -229,9 +132,6 @@ def test_a_round_is_added_up_in_the_memory_of_one_sum():
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert answer.words.nbytes <= most < 1.5 * answer.words.nbytes
-
-
-# ---- refusals --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -282,85 +182,3 @@ def test_series_would_send_labels_in_clear():
 
     with pytest.raises(AnswerError, match="labels, which a secure sum would send in clear"):
         merged({"a": Sum()}, [{"a": pd.Series([1.0, 2.0])}])
-
-
-DECLARED = {
-    "PerNode": lambda a: {"x": a.PerNode()},
-    "Min": lambda a: {"x": a.Min()},
-    "Max": lambda a: {"x": a.Max()},
-    "Concat": lambda a: {"x": a.Concat()},
-    "Function": lambda a: {"x": max},
-    "MergeCounts": lambda a: {"x": a.MergeCounts()},
-    "missing": lambda a: {"x": a.Sum(missing="skip")},
-    "differing": lambda a: {"x": a.Sum(differing="skip")},
-    "non_finite": lambda a: {"x": a.Sum(non_finite="keep")},
-    "bad_weight": lambda a: {"x": a.WeightedMean("n", bad_weight="skip")},
-    "function": lambda a: {"x": a.WeightedMean(lambda answer: 1)},
-}
-
-
-@pytest.mark.parametrize("secure", [True, False])
-@pytest.mark.parametrize("what", DECLARED)
-def test_what_is_no_sum_is_refused_when_built(what, secure):
-    from flame_flwr import aggregation
-
-    with pytest.raises(TypeError, match=rf"secure sums: `x` .*{what}.*: ") as caught:
-        ReduceStrategy(DECLARED[what](aggregation), secure=secure)
-    assert caught.value.message.count(":") >= 2  # what is wrong, and the way out
-
-
-@pytest.mark.parametrize("kind", [Sum, Mean, WeightedMean, MergeCounts])
-@pytest.mark.parametrize("method", ["collector", "taken"])
-def test_reduction_of_ones_own_is_no_sum(kind, method):
-    """What a subclass merges otherwise, nobody would ask it."""
-    own = type("Halved", (kind,), {method: lambda self, of: getattr(kind, method)(self, of)})
-    given = {"labels": ["f"]} if kind is MergeCounts else {}
-    with pytest.raises(TypeError, match="`x` is merged by Halved, which is no sum"):
-        ReduceStrategy({"x": own(**given)}, secure=False)
-    named = type("Named", (kind,), {"about": "the same by another name"})
-    ReduceStrategy({"x": named(**given)}, secure=True)
-
-
-def test_optimisers_of_flower_are_refused():
-    from flwr.serverapp.strategy import FedAdam
-
-    with pytest.raises(TypeError, match="`model` is merged by FlowerReduction"):
-        WeightedFedAvg(server=FedAdam(), secure=True)
-
-
-def test_statistics_that_do_not_add_up_are_refused():
-    from flame_flwr.statistics import MinMax
-
-    with pytest.raises(TypeError, match="MinMax, whose merge is not addition"):
-        MergeStatistics(MinMax, secure=True)
-
-
-def test_no_two_paths_have_one_key():
-    """Else a server could have two nodes sum different values, and the masks would cancel."""
-    paths = [("a", "b"), ("a.b",), ('"a.b"',), (1,), ("1",), ("",), (), ("a", "")]
-    assert len({SecureLeaf(path, "sum").key for path in paths}) == len(paths)
-    assert SecureLeaf(("model", "layer_1"), "sum").key == "model.layer_1"
-
-
-@pytest.mark.parametrize(
-    "run", [[64.0, 0, 1], [64, 0.0, 1], [64, 0, True], [64, 0, -1], ["", 0, 1]]
-)
-def test_forged_form_of_a_statistic_is_refused(run):
-    declared = SecureDeclaration.of(declare({"x": Moments}))
-    with pytest.raises(PayloadError, match="not the form"):
-        fields_of(declared, [["statistic", {}, [run]]])
-
-
-def test_declaration_is_the_same_from_text():
-    from flame_flwr import aggregation as a
-
-    tree = declare(
-        {
-            "coef": [a.WeightedMean("n", grid=Grid(128, 64), like=np.zeros(3)), a.Mean()],
-            "sex": MergeCounts(labels=["f", 1]),
-            "ages": Moments,
-            3: Sum(),
-        }
-    )
-    declared = SecureDeclaration.of(tree)
-    assert SecureDeclaration.from_text(declared.to_text()) == declared
