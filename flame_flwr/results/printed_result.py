@@ -9,7 +9,7 @@ from flame_flwr.errors import ResultError
 from flame_flwr.log import logger
 from flame_flwr.results.final_files import keep_elsewhere
 from flame_flwr.results.run_files import RunFiles
-from flame_flwr.results.text_form import printed
+from flame_flwr.results.text_form import final_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +50,9 @@ class PrintedResult(RunFiles):
             ) from error
         if outputs.many:
             for i, value in enumerate(result, start=1):
-                logger.info("Final result_%d: %s", i, printed(value))
+                logger.info("%s", final_line(value, f"Final result_{i}"))
         else:
-            logger.info("Final result: %s", printed(result))
+            logger.info("%s", final_line(result))
         return []
 
     def write_failure(

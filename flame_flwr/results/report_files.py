@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flame_flwr.results.report_images import NotShownError, image_uri
-from flame_flwr.results.report_literals import literal_table
+from flame_flwr.results.report_literals import literal_table, series_table
 from flame_flwr.results.report_tables import Table
+from flame_flwr.text.python_words import result_in_words
 from flame_flwr.text.shown_text import cut_off
 from flame_flwr.text.sizes import shown_size
 
@@ -112,10 +113,10 @@ def _show_text(file: ShownFile, suffix: str, content: bytes) -> None:
         return
     if suffix == ".json" and whole and (pretty := _pretty(text)) is not None:
         text = pretty
-    elif whole and (table := literal_table(text)) is not None:
+    elif whole and (table := literal_table(text) or series_table(text)) is not None:
         file.table = table
         return
-    file.text = text[:_MOST_TEXT]
+    file.text = text[:_MOST_TEXT] if suffix == ".json" else result_in_words(text[:_MOST_TEXT])
     if len(text) > _MOST_TEXT or not whole:
         file.note = "This is its beginning; the file has the rest."
 

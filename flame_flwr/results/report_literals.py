@@ -11,14 +11,20 @@ from datetime import date, datetime
 from typing import Any
 
 from flame_flwr.results.report_tables import Table
+from flame_flwr.text.python_words import NO_VALUE, without_python
 from flame_flwr.text.words import value_in_words
 
-__all__ = ["literal_table"]
+__all__ = ["literal_table", "series_table"]
 
 _LONGEST = 20_000
 _MOST, _LONGEST_TEXT = 100, 200
 _DEEPEST = 8
-_BEGINS = re.compile(r"\s*(?:[{\[(]|[A-Za-z_]\w*\()")
+_BEGINS = re.compile(r"\s*(?:[{\[(]|[A-Za-z_][\w.]*\()")
+_END_OF_SERIES = re.compile(
+    r"(?:Freq: \S+, )?(?:Name: (?P<name>.*), )?(?:Length: \d+, )?dtype: [\w\[\], .]+"
+)
+"""The last line that pandas writes of a Series."""
+_GAP = re.compile(" {2,}")
 _PLAIN = (bool, int, float, str)
 
 
@@ -32,7 +38,10 @@ def literal_table(text: str) -> Table | None:
     >>> literal_table("{'age': {'n': 3, 'mean': 61.5}, 'sites': ['a', 'b']}").rows
     [['age, n', '3'], ['age, mean', '61.5'], ['sites', 'a, b']]
     """
-    if len(text) > _LONGEST or not _BEGINS.match(text):
+    if len(text) > _LONGEST:
+        return None
+    text = without_python(text, repr)
+    if not _BEGINS.match(text):
         return None
     try:
         with warnings.catch_warnings():
@@ -43,6 +52,26 @@ def literal_table(text: str) -> Table | None:
         return None
     fits = isinstance(value, dict | list) and 0 < len(rows) <= _MOST
     return Table(["", "value"], rows) if fits else None
+
+
+def series_table(text: str) -> Table | None:
+    r"""Return a Series of pandas, as its text shows it; ``None`` where it is none, or a longer one.
+
+    Examples
+    --------
+    >>> series_table("age\n54    1\n61    2\nName: stays, dtype: int64")
+    Table(header=['age', 'stays'], rows=[['54', '1'], ['61', '2']], cut='')
+    """
+    *lines, last = text.rstrip().split("\n")
+    end = _END_OF_SERIES.fullmatch(last)
+    if end is None or not 0 < len(lines) <= _MOST + 1:
+        return None
+    # The name of the index has a line of its own, which is shorter: pandas pads the others.
+    index = lines.pop(0).strip() if len(lines[0]) < len(lines[-1]) else ""
+    rows = [_GAP.split(line.strip()) for line in lines]
+    # An index of several levels and a text with gaps cannot be taken apart.
+    fits = all(len(row) == 2 for row in rows)
+    return Table([index, end["name"] or "value"], rows) if fits else None
 
 
 def _value(node: ast.expr) -> Any:
@@ -68,14 +97,20 @@ def _value(node: ast.expr) -> Any:
         case ast.Call(ast.Attribute(ast.Name("datetime"), "date" | "datetime"), parts, []):
             return _moment([_value(part) for part in parts])
         case ast.Call(
-            ast.Name("Timestamp" | "Decimal" | "UUID"), [ast.Constant(str() as said)], []
+            ast.Name("Timestamp" | "Timedelta" | "Decimal" | "UUID"),
+            [ast.Constant(str() as said)],
+            [],
         ):
             return said
+        case ast.Attribute(ast.Name("np"), "True_" | "False_" as name):
+            return name == "True_"
         case ast.Call(ast.Name("set" | "frozenset"), [], []):
             return []
         case ast.Call(ast.Name("frozenset"), [ast.Set() as inner], []):
             return _value(inner)
-        case ast.Call(ast.Name(), [], keywords) if keywords:  # a statistic says its figures so
+        case ast.Call(ast.Name() | ast.Attribute(), [], keywords) if (
+            keywords
+        ):  # a statistic says its figures so
             return {str(each.arg): _value(each.value) for each in keywords}
     raise ValueError("no literal")
 
@@ -104,6 +139,8 @@ def _rows(path: tuple[str, ...], value: Any) -> Iterator[list[str]]:
 
 def _said(value: Any) -> str:
     """Return a value with all its digits: it is the result itself."""
+    if value is None:
+        return NO_VALUE
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         raise ValueError("a text, and no figure of a table")
     if isinstance(value, float):

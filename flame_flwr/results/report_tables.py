@@ -1,7 +1,8 @@
 """The tables of a report: what ``run.json`` says, as rows of bounded number.
 
 The page's one macro writes them. pandas' ``to_html`` does not do: it sets a ``style`` on the row of
-the header, which the page's Content-Security-Policy forbids.
+the header, which the page's Content-Security-Policy forbids. ``Styler.to_html`` can do without, but
+neither says of a header what it is the header of, for who has the page read to them.
 """
 
 from __future__ import annotations

@@ -8,13 +8,17 @@ from __future__ import annotations
 import copy
 import sys
 from contextlib import ExitStack
+from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["as_text", "file_text", "printed"]
+from flame_flwr.text.python_words import NO_VALUE, without_python
+from flame_flwr.text.words import value_in_words
+
+__all__ = ["as_text", "file_text", "final_line", "printed"]
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _ALL = sys.maxsize
@@ -79,11 +83,37 @@ def as_text(value: Any, most: int | None = None) -> str:
 
 
 def printed(value: Any) -> str:
-    """Return a value as text that a terminal can bear, with a word on what is left out."""
+    """Return a value as text that a terminal can bear, with a word on what is left out.
+
+    A file has it as Python writes it; people get words for an enum, for an object without a text of
+    its own, and for nothing, and a Series is a table.
+    """
+    if value is None:
+        return NO_VALUE
+    if isinstance(value, Enum):
+        return value_in_words(value)
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.Series):
+        value = value.to_frame("value" if value.name is None else value.name)
     text = as_text(value, _PRINTED_ROWS)
+    if not isinstance(value, str):
+        text = without_python(text)
     if len(text) <= _PRINTED:
         return text
     return f"{text[:_PRINTED]} ... ({len(text)} characters)"
+
+
+def final_line(value: Any, name: str = "Final result") -> str:
+    """Return the line of the log that ends a run in this process.
+
+    Examples
+    --------
+    >>> final_line(41.5)
+    'Final result: 41.5'
+    """
+    text = printed(value)
+    # The columns of a table are below each other only if all of its lines begin alike.
+    return f"{name}:\n{text}" if "\n" in text else f"{name}: {text}"
 
 
 class _Text:

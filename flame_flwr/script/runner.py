@@ -23,7 +23,7 @@ from flame_flwr.results.callbacks import with_callbacks
 from flame_flwr.results.progress_bar import bars
 from flame_flwr.results.run_files import RunFiles
 from flame_flwr.results.run_record import RunRecord
-from flame_flwr.results.text_form import printed
+from flame_flwr.results.text_form import final_line
 from flame_flwr.script.environment import ScriptEnvironment, ScriptError
 from flame_flwr.script.loader import BuiltModels, execute, note_place, second_model_text
 from flame_flwr.script.locations import node_locations, open_sources
@@ -219,7 +219,7 @@ def _run_model(declaration: Declaration, options: ScriptOptions) -> ScriptRun:
         record.release(declaration.privacy)
         written = files.write_success(declaration.outputs, record, parameters)
     if not declaration.outputs.many and declaration.outputs.types == "str":
-        logger.info("Final result: %s", printed(record.result))
+        logger.info("%s", final_line(record.result))
     for path in written:
         logger.info("Final result written to %s", path)
     return ScriptRun(tuple(written), record)

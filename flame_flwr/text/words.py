@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from typing import Any
 
 from flame_flwr.text.shown_text import one_line
 
-__all__ = ["arguments_in_words", "counted", "form_in_words", "name_in_words", "settings_in_words"]
-__all__ += ["value_in_words"]
+__all__ = ["arguments_in_words", "counted", "form_in_words", "member_in_words", "name_in_words"]
+__all__ += ["settings_in_words", "value_in_words", "with_article"]
 
 _LONGEST = 300
 _MOST = 20
@@ -55,6 +56,17 @@ def name_in_words(name: str) -> str:
     return _BORDER.sub(" ", name).strip().lower()
 
 
+def member_in_words(name: str, value: object = None) -> str:
+    """Return a member of an enum: its value where that is a text, else its name.
+
+    Examples
+    --------
+    >>> member_in_words("LOW_DOSE", 1), member_in_words("RED", "the red one")
+    ('LOW DOSE', 'the red one')
+    """
+    return one_line(value if isinstance(value, str) and value else name.replace("_", " "), _LONGEST)
+
+
 def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
     """Return a value as it is said: of what is no plain value, what it is.
 
@@ -69,6 +81,8 @@ def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
     """
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, Enum):  # before texts and numbers, which some enums are, too
+        return member_in_words(value.name or "", value.value)
     if isinstance(value, str):
         return one_line(value, _LONGEST) or "empty"
     if isinstance(value, int | float):
@@ -79,7 +93,9 @@ def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return (
-            f"{_a(type(value).__name__)} of {_sizes(shape)}" if shape else one_line(value, _LONGEST)
+            f"{with_article(type(value).__name__)} of {_sizes(shape)}"
+            if shape
+            else one_line(value, _LONGEST)
         )
     if isinstance(value, Mapping) and depth:
         return _joined(
@@ -91,7 +107,7 @@ def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
         return _joined([value_in_words(each, depth - 1) for each in found], ";" if nested else ",")
     if is_dataclass(value):
         return settings_in_words(value)
-    return _a(type(value).__name__)
+    return with_article(type(value).__name__)
 
 
 def arguments_in_words(arguments: Mapping[str, Any]) -> str:
@@ -173,7 +189,11 @@ def _joined(parts: list[str], sign: str) -> str:
 
 
 def _plain(key: Any) -> str:
-    return value_in_words(key) if isinstance(key, str | int | float) else _a(type(key).__name__)
+    return (
+        value_in_words(key)
+        if isinstance(key, str | int | float)
+        else with_article(type(key).__name__)
+    )
 
 
 def _sizes(shape: tuple[int, ...]) -> str:
@@ -188,6 +208,13 @@ def _sized(found: re.Match[str]) -> str:
     return f"{found[1]} of {sizes}{elements}" if sizes else f"{found[1]} of one value,{elements}"
 
 
-def _a(name: str) -> str:
+def with_article(name: str) -> str:
+    """Return the name of a class as one of its kind.
+
+    Examples
+    --------
+    >>> with_article("LogRank"), with_article("ndarray")
+    ('a log rank', 'an array')
+    """
     shown = _KINDS.get(name) or name_in_words(name)
     return f"{'an' if shown[:1].lower() in 'aeiou' else 'a'} {shown}"

@@ -48,7 +48,7 @@ def test_the_tests_of_the_apps_pass(apps):
 def test_an_app_runs_in_process_by_one_command(apps):
     done = run(["ward_stays.local"], apps["analysis"])
     assert done.returncode == 0, done.stderr
-    assert "Final result: treatment    patients  mean days_in_hospital" in done.stdout
+    assert "Final result:\ntreatment    patients  mean days_in_hospital" in done.stdout
 
 
 def test_an_app_is_checked_on_its_configs_data(apps):

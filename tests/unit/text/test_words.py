@@ -1,5 +1,6 @@
 """Settings in words: of every rule, filter, convergence and expectation, and of hostile values."""
 
+import enum
 import re
 from dataclasses import dataclass
 
@@ -98,6 +99,9 @@ class Hostile:
         (np.float64(0.5), "0.5"),
         ("two\nlines\x1b[2J", "two lines?[2J"),
         (np.mean, "mean"),
+        (enum.Enum("Arm", "LOW_DOSE HIGH").LOW_DOSE, "LOW DOSE"),
+        (enum.StrEnum("Arm", {"LOW": "low dose"}).LOW, "low dose"),
+        (enum.IntFlag("Rights", "READ WRITE")(3), "READ|WRITE"),
         ({}, "empty"),
         (range(9), "a range"),
         (b"\x00secret", "a bytes"),
