@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE))
 
 from cross_site.analysis import CrossSiteAnalyzer, CrossSiteStrategy, compare_columns  # noqa: E402
 from cross_site.hospitals import HOSPITALS, MEASUREMENTS, hospital_files  # noqa: E402
-from cross_site.naming import as_named  # noqa: E402
+from cross_site.naming import as_named, names_in_messages  # noqa: E402
 from cross_site.settings import COMPARISON, filters  # noqa: E402
 from cross_site.table import LABEL, TEST, TRAIN, expected  # noqa: E402
 from flame_flwr.errors import ConfigError, DataError, FlameError  # noqa: E402
@@ -28,7 +28,10 @@ NAMED = (TRAIN, TEST)
 
 
 def run(
-    splits: list[list[dict[str, bytes]]], columns: list[str] | None, results: Path
+    splits: list[list[dict[str, bytes]]],
+    columns: list[str] | None,
+    results: Path,
+    files: str = "",
 ) -> StarModelTester:
     """Run the study and write its files.
 
@@ -40,6 +43,8 @@ def run(
         What the measurements are called.
     results : Path
         The folder for the files.
+    files : str
+        How hospitals call what is ``train.csv`` and ``test.csv`` in `splits`, for messages.
     """
     return StarModelTester(
         splits,
@@ -48,7 +53,7 @@ def run(
         "s3",
         analyzer_kwargs={"columns": columns, "settings": COMPARISON},
         filters=filters(COMPARISON),
-        expects=expected(columns),
+        expects=expected(columns, files, renamed=True),
         filename=str(results),
     )
 
@@ -81,7 +86,7 @@ def folder_files(folders: Sequence[Path], files: str = "") -> dict[Path, dict[st
     return found
 
 
-def measurements(folders: Mapping[Path, Mapping[str, bytes]]) -> list[str] | None:
+def measurements(folders: Mapping[Path, Mapping[str, bytes]], files: str = "") -> list[str] | None:
     """Return what all hospitals call their measurements; ``None``: no folder has any.
 
     Raises
@@ -91,13 +96,14 @@ def measurements(folders: Mapping[Path, Mapping[str, bytes]]) -> list[str] | Non
         may be a patient's, so it is not shown.
     """
     found: dict[str, list[str]] = {}
-    for number, (folder, files) in enumerate(folders.items()):
-        if TRAIN in files:
-            header = files[TRAIN].decode("utf-8-sig", "replace").splitlines()[:1]
+    called, _ = names_in_messages(files)
+    for number, (folder, contents) in enumerate(folders.items()):
+        if TRAIN in contents:
+            header = contents[TRAIN].decode("utf-8-sig", "replace").splitlines()[:1]
             names = [name.strip() for name in next(csv.reader(header), [])]
             if LABEL not in names:
                 raise DataError(
-                    f"{folder / TRAIN}: its first line must have the names of the columns, "
+                    f"{folder / called}: its first line must have the names of the columns, "
                     f"separated by commas, and {LABEL!r} must be one of them."
                 )
             found[f"node-{number}"] = [name for name in names if name != LABEL]
@@ -112,7 +118,7 @@ def _compare(found: Mapping[str, list[str]], folders: Sequence[Path]) -> None:
     except DataError as error:
         sets = [set(each) for each in found.values()]
         odd = sorted(sets[0].union(*sets) - sets[0].intersection(*sets))
-        error.add_note(f"columns that not every {TRAIN} has: {', '.join(map(repr, odd[:5]))}")
+        error.add_note(f"columns that not every hospital has: {', '.join(map(repr, odd[:5]))}")
         for number, folder in enumerate(folders):
             error.add_note(f"node-{number} is {folder}")
         raise
@@ -134,13 +140,13 @@ def main() -> int:
         if options.data:
             folders = folder_files(options.data, options.files)
             splits = [[files] for files in folders.values()]
-            columns = measurements(folders)
+            columns = measurements(folders, options.files)
             for number, folder in enumerate(folders):
                 print(f"node-{number} is {folder}")
         else:
             splits = [[hospital_files(number)] for number in range(len(HOSPITALS))]
             columns = MEASUREMENTS
-        run(splits, columns, options.results.resolve())
+        run(splits, columns, options.results.resolve(), options.files)
     except FlameError as error:
         print(
             "\n".join([f"error: {error.message}", *getattr(error, "__notes__", [])]),

@@ -16,10 +16,9 @@ from sklearn.linear_model import SGDClassifier
 
 from cross_site.classifier import SGD, score
 from cross_site.files import OUTPUTS
-from cross_site.naming import as_named
 from cross_site.settings import COMPARISON, Setting, reductions
 from cross_site.study import Study
-from cross_site.table import TEST, TRAIN, Patients, read_both
+from cross_site.table import Patients, read_both
 from flame_flwr.aggregation import MaxRounds, PerNode
 from flame_flwr.errors import DataError
 from flame_flwr.sklearn import Rows, SklearnAnalyzer, train, zero_weights
@@ -88,7 +87,7 @@ class CrossSiteAnalyzer(SklearnAnalyzer):
 
     def dataset(self, data: Any) -> tuple[Any, Any]:
         """Return the rows that are trained with, as they stand in the file."""
-        training, _ = read_both(as_named(data, self.files), self.columns)
+        training, _ = read_both(data, self.columns, self.files)
         return training.x, training.y
 
     def analysis_method(self, data: Any, aggregator_results: Any) -> dict[str, Any]:
@@ -107,7 +106,7 @@ class CrossSiteAnalyzer(SklearnAnalyzer):
         flame_flwr.errors.DataError
             The data is not what the analysis needs, or training went out of bounds.
         """
-        training, test = read_both(as_named(data, self.files), self.columns)
+        training, test = read_both(data, self.columns, self.files)
         if aggregator_results is None:
             names = hashlib.sha256("\n".join(training.columns).encode()).hexdigest()
             moments = [Moments.from_data(column) for column in training.x.T]
@@ -144,7 +143,7 @@ class CrossSiteAnalyzer(SklearnAnalyzer):
             ``n_test``, and ``accuracy``, ``auc`` and ``loss`` of each model, such as
             ``common/full/auc`` and ``own/node-0/auc``.
         """
-        _, test = read_both(as_named(data, self.files), self.columns)
+        _, test = read_both(data, self.columns, self.files)
         x = _scaled(test, result)
         models = {("common", key): model for key, model in result["models"].items()}
         own = result.get("own") or {self.id: self.own}
@@ -260,8 +259,8 @@ def compare_columns(columns: Mapping[str, tuple[int, str]]) -> None:
         said = "; ".join(f"{', '.join(nodes)}: {told[key]}" for key, nodes in by_columns.items())
         raise DataError(
             f"The hospitals have different measurements, so no model fits all of them ({said}). "
-            f"Give every {TRAIN} and {TEST} the same columns in the same order, or name them in "
-            "COLUMNS of app.py: then every hospital looks before round 1."
+            "Give all their files the same columns in the same order, or name them in COLUMNS of "
+            "app.py: then every hospital looks before round 1."
         )
 
 

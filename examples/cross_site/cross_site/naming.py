@@ -15,7 +15,7 @@ from typing import Any
 
 from flame_flwr.errors import ConfigError, DataError
 
-__all__ = ["LABEL", "TEST", "TRAIN", "as_named", "check_files"]
+__all__ = ["LABEL", "TEST", "TRAIN", "as_named", "check_files", "names_in_messages"]
 
 TRAIN, TEST, LABEL = "train.csv", "test.csv", "label"
 
@@ -43,6 +43,22 @@ def check_files(files: str) -> list[list[str]]:
             "'Xtrain.csv + ytrain.csv, Xtest.csv + ytest.csv'"
         )
     return parts
+
+
+def names_in_messages(files: str = "") -> tuple[str, str]:
+    """Return what messages call the file to train and the one to test with: as the text does.
+
+    Examples
+    --------
+    >>> names_in_messages("site-*.csv, site-*_test.csv")
+    ('site-*.csv', 'site-*_test.csv')
+    >>> names_in_messages()
+    ('train.csv', 'test.csv')
+    """
+    if not files:
+        return TRAIN, TEST
+    train, test = map(" + ".join, check_files(files))
+    return train, test
 
 
 def as_named(data: Iterable[Mapping[str, bytes]] | None, files: str = "") -> Any:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from cross_site.naming import LABEL, TEST, TRAIN, as_named
+from cross_site.naming import LABEL, TEST, TRAIN, as_named, names_in_messages
 from flame_flwr.data.expect import Column, Mismatch, Table
 from flame_flwr.errors import DataError
 
@@ -51,6 +51,8 @@ class Patients:
 class _Named(NamedTuple):
     """A table whose columns are those of a hospital, but whose cells nobody has looked at."""
 
+    called: str
+    """What messages call its file."""
     table: pd.DataFrame
     names: list[str]
     said: bool
@@ -61,12 +63,13 @@ class _Named(NamedTuple):
 class HospitalTables(Table):
     """What a hospital's two files must be, looked at before round 1; each finding says what to do.
 
-    A :class:`~flame_flwr.data.expect.Table` whose columns are the measurements.
+    A :class:`~flame_flwr.data.expect.Table` whose columns are the measurements, and whose two
+    patterns are what messages call the files.
 
     Attributes
     ----------
     files : str
-        How they are called, for :func:`cross_site.naming.as_named`.
+        How they are called in the data, for :func:`cross_site.naming.as_named`.
     """
 
     files: str = ""
@@ -79,9 +82,9 @@ class HospitalTables(Table):
         except DataError as error:
             yield Mismatch(error.message)
             return
-        for file in (TRAIN, TEST):
+        for file, called in zip((TRAIN, TEST), self.patterns, strict=True):
             try:
-                tables[file] = _named(data, file, list(self.columns) or None)
+                tables[file] = _named(data, file, list(self.columns) or None, called)
             except DataError as error:
                 yield Mismatch(error.message)
         try:
@@ -89,14 +92,16 @@ class HospitalTables(Table):
         except DataError as error:
             yield Mismatch(error.message)
             return
-        for file, table in tables.items():
+        for table in tables.values():
             try:
-                _patients(table, file)
+                _patients(table)
             except DataError as error:
                 yield Mismatch(error.message)
 
 
-def expected(columns: Sequence[str] | None, files: str = "") -> list[HospitalTables]:
+def expected(
+    columns: Sequence[str] | None, files: str = "", *, renamed: bool = False
+) -> list[HospitalTables]:
     """Return what every hospital's files must be, before the first round.
 
     Parameters
@@ -105,13 +110,18 @@ def expected(columns: Sequence[str] | None, files: str = "") -> list[HospitalTab
         What the measurements are called; ``None``: hospitals say it in round 1.
     files : str
         How the files are called, where it is not ``train.csv`` and ``test.csv``.
+    renamed : bool
+        The data has come through :func:`cross_site.naming.as_named`: only messages call them so.
     """
     measured = {name: Column("number") for name in columns or ()}
-    return [HospitalTables((TRAIN, TEST), measured, files=files)]
+    called = names_in_messages(files)
+    return [HospitalTables(called, measured, files="" if renamed else files)]
 
 
 def read_both(
-    data: Iterable[Mapping[str, bytes]] | None, columns: Sequence[str] | None = None
+    data: Iterable[Mapping[str, bytes]] | None,
+    columns: Sequence[str] | None = None,
+    files: str = "",
 ) -> tuple[Patients, Patients]:
     """Return the patients to train and to test with, their measurements in the same order.
 
@@ -119,15 +129,21 @@ def read_both(
     ----------
     data, columns
         As for :func:`read`.
+    files : str
+        How the files are called, for :func:`cross_site.naming.as_named`.
 
     Raises
     ------
     DataError
         As for :func:`read`, or the two files have different measurements.
     """
-    tables = {file: _named(data, file, columns) for file in (TRAIN, TEST)}
+    data = as_named(data, files)
+    tables = {
+        file: _named(data, file, columns, called)
+        for file, called in zip((TRAIN, TEST), names_in_messages(files), strict=True)
+    }
     _compare(tables)  # before numbers are: a column too many may be text
-    train, test = (_patients(table, file) for file, table in tables.items())
+    train, test = map(_patients, tables.values())
     order = [test.columns.index(name) for name in train.columns]
     return train, Patients(test.x[:, order], test.y, train.columns)
 
@@ -153,14 +169,17 @@ def read(
         The file is missing or there twice, is no table, has too few rows, other columns, cells that
         are no number below 1e150, labels other than 0 and 1, or labels of one class only.
     """
-    return _patients(_named(data, file, columns), file)
+    return _patients(_named(data, file, columns, file))
 
 
 def _named(
-    data: Iterable[Mapping[str, bytes]] | None, file: str, columns: Sequence[str] | None
+    data: Iterable[Mapping[str, bytes]] | None,
+    file: str,
+    columns: Sequence[str] | None,
+    called: str,
 ) -> _Named:
-    table = _parsed(_content(data, file), file)
-    return _Named(table, _measurements(table, file, columns), columns is not None)
+    table = _parsed(_content(data, file), called)
+    return _Named(called, table, _measurements(table, called, columns), columns is not None)
 
 
 def _compare(tables: Mapping[str, _Named]) -> None:
@@ -169,13 +188,14 @@ def _compare(tables: Mapping[str, _Named]) -> None:
     odd = found[0].union(*found) - found[0].intersection(*found) if found else None
     if odd:
         raise DataError(
-            f"{TRAIN} and {TEST} have different measurements: give both the same columns.",
+            f"{' and '.join(table.called for table in tables.values())} have different "
+            "measurements: give both the same columns.",
             detail=f"only in one of them: {sorted(odd)[:5]}",
         )
 
 
-def _patients(named: _Named, file: str) -> Patients:
-    table, names, said = named
+def _patients(named: _Named) -> Patients:
+    file, table, names, said = named
     x = _numbers(table[names], file, said=said)
     label = pd.to_numeric(table[LABEL], errors="coerce").to_numpy(dtype=np.float64)
     if not np.isin(label, (0, 1)).all():

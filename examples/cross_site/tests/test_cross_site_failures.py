@@ -131,8 +131,8 @@ def test_undeclared_measurements_are_compared_in_round_1(run):
         run([[GOOD], [{TRAIN: fewer, TEST: fewer}], [GOOD]], columns=None)
     assert caught.value.message == (
         "The hospitals have different measurements, so no model fits all of them (node-0, node-2: "
-        "2; node-1: 1). Give every train.csv and test.csv the same columns in the same order, or "
-        "name them in COLUMNS of app.py: then every hospital looks before round 1."
+        "2; node-1: 1). Give all their files the same columns in the same order, or name "
+        "them in COLUMNS of app.py: then every hospital looks before round 1."
     )
 
 

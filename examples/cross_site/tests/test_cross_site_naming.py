@@ -128,3 +128,41 @@ def test_words_are_labels_where_there_is_one_for_each_row():
     [found] = as_named([{"Xtrain.csv": x, "ytrain.csv": b"ill\nwell\n", **test}], PAIRS)
     assert found["train.csv"] == b"label,x1,x2\nill,1,2\nwell,3,4\n"
     assert found["test.csv"] == b"label,x1,x2\n0,1,2\n1,3,4\n"
+
+
+@pytest.mark.parametrize(
+    ("made", "files", "train", "test"),
+    [
+        (as_tables, TABLES, "site-*.csv", "site-*_test.csv"),
+        (as_pairs, PAIRS, "Xtrain.csv + ytrain.csv", "Xtest.csv + ytest.csv"),
+    ],
+)
+def test_messages_say_what_the_files_are_called_here(contents, made, files, train, test):
+    few = {name: b"\n".join(text.splitlines()[:6]) for name, text in contents[0].items()}
+    [tables] = expected(None, files)
+    said = [f"{name} has fewer than 10 rows: add patients" for name in (train, test)]
+    found = [each.text for each in tables.look([made(few, 1)])]
+    assert [text.partition(", or")[0] for text in found] == said
+    assert tables.called == f"{train} or {test}"
+    with pytest.raises(DataError) as caught:
+        read_both([made(few, 1)], files=files)
+    assert caught.value.message.startswith(said[0])
+    narrow = {**contents[0], "test.csv": b"label,a\n1,2\n0,3\n" * 10}
+    odd = [each.text for each in tables.look([made(narrow, 1)])]
+    assert odd == [f"{train} and {test} have different measurements: give both the same columns."]
+
+
+def test_run_says_what_the_files_are_called_there(contents, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "site-1"
+    folder.mkdir()
+    few = {name: b"\n".join(text.splitlines()[:6]) for name, text in contents[0].items()}
+    for name, text in as_tables(few, 1).items():
+        (folder / name).write_bytes(text)
+    monkeypatch.setattr("sys.argv", ["run.py", "--files", TABLES, "--data", str(folder)])
+    assert script.main() == 1
+    said = capsys.readouterr().err
+    assert "site-*.csv has fewer than 10 rows" in said
+    assert "train.csv" not in said
+    (folder / "site-1.csv").write_bytes(b"one,two\n1,2\n")
+    assert script.main() == 1
+    assert f"{folder}/site-*.csv: its first line" in capsys.readouterr().err

@@ -159,7 +159,7 @@ def test_an_extra_text_column_is_one_too_many(tmp_path, run_over):
     said = run_over(good, more, good)
     assert "different measurements" in said
     assert "(node-0, node-2: 2; node-1: 3)" in said
-    assert "columns that not every train.csv has: 'note'\n" in said
+    assert "columns that not every hospital has: 'note'\n" in said
     assert f"node-1 is {tmp_path / 'h1'}\n" in said
     assert "finite number" not in said
 
