@@ -18,7 +18,7 @@ from flame_flwr.errors import FlameError, StoreError
 from flame_flwr.processes.threads import interruptibly
 from flame_flwr.s3.access import Access, check_credentials
 from flame_flwr.s3.connect import open_s3
-from flame_flwr.s3.error_messages import RESULTS, is_store_error, problem_of
+from flame_flwr.s3.error_messages import is_store_error, problem_of, results_at
 from flame_flwr.s3.location import check_url, is_url
 from flame_flwr.s3.patience import BRIEF, LONG, Patience
 
@@ -82,7 +82,8 @@ class ObjectStore:
         self.place = place
         self._store = store
         self._bucket = bucket
-        self._endpoint = access.endpoint or "Amazon S3 (AWS_ENDPOINT_URL is not set)"
+        endpoint = access.endpoint or "Amazon S3 (AWS_ENDPOINT_URL is not set)"
+        self._named = results_at(endpoint)
 
     def put(self, name: str, content: Path | bytes) -> None:
         """Write an object: a file's content, or bytes. It is complete or absent.
@@ -154,7 +155,7 @@ class ObjectStore:
             if missing and "NoSuchBucket" not in str(error):
                 raise FileNotFoundError(what) from None
             raise StoreError(f"{what}: {self._why(error, started)}") from None
-        except BaseException as error:
+        except BaseException as error:  # a panic of obstore's is no Exception
             if not (is_store_error(error) or isinstance(error, ValueError)):
                 raise
             raise StoreError(f"{what}: {self._why(error, started)}") from None
@@ -163,8 +164,4 @@ class ObjectStore:
         """Return cause and mend."""
         if not self._bucket:
             return "the file is not there or cannot be read"
-        seconds = time.monotonic() - started
-        problem = problem_of(error)
-        return problem.message(
-            RESULTS, seconds=seconds, bucket=self._bucket, endpoint=self._endpoint
-        )
+        return problem_of(error).message(self._named, seconds=time.monotonic() - started)

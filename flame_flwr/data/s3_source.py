@@ -93,6 +93,7 @@ class S3Source:
         self._check_kind(kind)
         store = self._open(BRIEF)
         with self._errors_in_words(listing=True):
+            # one object shows that there are some; a prefix may have millions
             first = interruptibly(lambda: next(iter(obstore.list(store, chunk_size=1)), None), 60)
         if not first:
             raise DataError(
@@ -201,7 +202,7 @@ class S3Source:
                 if again > len(found):
                     raise DataError(f"{self.name}: the store's listing repeats itself without end")
         if not found:
-            self.check()
+            self.check()  # it says why
         return sorted(found.values())
 
     def _without_folder(self, one: StoredObject, other: StoredObject) -> StoredObject:
@@ -218,6 +219,7 @@ class S3Source:
         import obstore
 
         def look(key: str) -> StoredObject | None:
+            # obstore takes slashes off the ends: it would read another object than is named
             if not key.strip("/") or key != key.strip("/") or "//" in key:
                 return None
             try:
@@ -310,15 +312,18 @@ class S3Source:
             raise
         except PreconditionError:
             raise self._changed() from None
-        except BaseException as error:
+        except BaseException as error:  # a panic of obstore's is no Exception
             if not is_store_error(error):
                 raise
             problem = problem_of(error)
             if problem.kind == "missing" and not listing:
                 raise _MissingError from None
             why = problem.message(NODE_DATA, seconds=time.monotonic() - started)
-            key = str(error).partition("\n\n")[0] if problem.kind == "key" else ""
-            where = f"{self.where}: {key}" if key else self.where
+            where = self.where
+            if problem.kind == "key":
+                why = f"{why} (this node's log has the key)"
+                key = str(error).partition("\n\n")[0]  # obstore's debug text comes behind it
+                where = f"{where}: {key}"
             raise DataError(f"{self.name}: {why}", detail=where) from None
 
 

@@ -20,8 +20,7 @@ _WORDS = {
     "password": "the database refuses this node's user or password: are they right and current?",
     "database": "the server has no such database, or it cannot be opened: check `url`",
     "gone": "the database went away while it was read: run it again when it is back",
-    "table": "a table that is read is not there, or this node's role may not see it",
-    "column": "a column that is read is not there",
+    "absent": "a table or column that is read is not there, or this node's role may not see it",
     "denied": "this node's role may not read a table that is read",
     "timeout": "the database took longer than `timeout` allows, and was told to stop",
     "write": "the query, or a function that it calls, would write: it is read without writing",
@@ -29,9 +28,9 @@ _WORDS = {
     "syntax": "the query is none that this database takes; it must be one SELECT",
     "value": "the query fails at a value, such as a text that is no number",
     "memory": "the query needs more memory than the database gives it",
-    "locked": "the database is locked by another process",
+    "locked": "the database is locked by another process: run it again when that has ended",
     "form": "a file is not what its name says, a table as Parquet or CSV",
-    "other": "the database does not run the query",
+    "other": "the database does not run the query: this node's log has the database's own words",
 }
 
 _BY_STATE = {
@@ -39,9 +38,9 @@ _BY_STATE = {
     "3D": "database",
     "57P": "gone",
     "08": "gone",
-    "42P01": "table",
-    "3F": "table",
-    "42703": "column",
+    "42P01": "absent",
+    "3F": "absent",
+    "42703": "absent",
     "42501": "denied",
     "57014": "timeout",
     "25006": "write",
@@ -61,20 +60,19 @@ _BY_CODE = {
     "SQLITE_BUSY": "locked",
     "SQLITE_LOCKED": "locked",
     "SQLITE_NOMEM": "memory",
-    "SQLITE_AUTH": "write",
 }
 
 _BY_TEXT = {
-    "no such table": "table",
-    "no such column": "column",
+    "no such table": "absent",
+    "no such column": "absent",
     "not authorized": "outside",
 }
 """SQLite's own words, which have one code for all of these."""
 
 _BY_CLASS = {
     "InterruptException": "timeout",
-    "CatalogException": "table",
-    "BinderException": "column",
+    "CatalogException": "absent",
+    "BinderException": "absent",
     "ParserException": "syntax",
     "ConversionException": "value",
     "OutOfRangeException": "value",

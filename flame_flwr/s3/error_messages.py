@@ -1,8 +1,9 @@
 """The words for an error of an S3-compatible store: what one can do about it.
 
-One table for each of the two who read them: the analyst whose results go to a store, and the
-hospital whose node reads from one. The library's own text may hold keys and addresses, so none of
-it is repeated but the status and the code that the store gave.
+There is one text for each thing that can be mended. What it names differs between the two who read
+it: the analyst whose results go to a store, and the hospital whose node reads from one. The
+library's own text may hold keys and addresses, so none of it is repeated but the status and the
+code that the store gave.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import Literal
 
 from flame_flwr.s3.access import NOWHERE
 
-__all__ = ["NODE_DATA", "RESULTS", "Problem", "is_store_error", "problem_of"]
+__all__ = ["NODE_DATA", "Named", "Problem", "is_store_error", "problem_of", "results_at"]
 
 Kind = Literal[
-    "credentials",
-    "clock",
     "denied",
+    "clock",
     "missing",
     "address",
     "certificate",
@@ -31,118 +31,136 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a message names, for one who reads it.
+
+    Parameters
+    ----------
+    store : str
+        The store.
+    key : str
+        What of the key may be wrong.
+    rights : str
+        What the key must allow.
+    machine : str
+        Where the clock is.
+    url : str
+        Where the bucket is named.
+    address : str
+        Where the store's address and region are named.
+    ca : str
+        What names the CA's certificate.
+    """
+
+    store: str
+    key: str
+    rights: str
+    machine: str
+    url: str
+    address: str
+    ca: str
+
+
+NODE_DATA = Named(
+    store="the store",
+    key="the key id or the secret that this node was given",
+    rights="list and read",
+    machine="this node's machine",
+    url="the URL in this node's config",
+    address="the endpoint and the region in this node's config",
+    ca="this node's config",
+)
+"""For a hospital: without the store's address, as messages may leave the node."""
+
+
+def results_at(endpoint: str) -> Named:
+    """Return what messages name for an analyst, and for who runs the SuperLink.
+
+    Examples
+    --------
+    >>> Problem("missing", "404 NoSuchBucket").message(results_at("store:9000"), seconds=1)
+    'store:9000 has no such bucket (404 NoSuchBucket): have it made, or mend the URL'
+    """
+    return Named(
+        store=endpoint,
+        key="AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY in the environment",
+        rights="list, read and write",
+        machine="this machine",
+        url="the URL",
+        address="AWS_ENDPOINT_URL and AWS_REGION",
+        ca="AWS_CA_BUNDLE",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong with a store, or with what was asked of it.
 
     Parameters
     ----------
     kind : str
-        What is to be mended, a key of :data:`NODE_DATA` and :data:`RESULTS`.
+        What is to be mended.
     reason : str
         Why, in the system's own words: the store's status and code, such as
         ``403 AccessDenied``, or what the library found.
 
     Examples
     --------
-    >>> problem = Problem("denied", "403 AccessDenied")
-    >>> problem.message(NODE_DATA, seconds=2)
-    "the store does not let this node's key list and read there (403 AccessDenied)"
+    >>> Problem("clock", "403 RequestTimeTooSkewed").message(NODE_DATA, seconds=2)
+    "access denied (403 RequestTimeTooSkewed): set the clock of this node's machine"
     """
 
     kind: Kind
     reason: str = ""
 
-    def message(self, words: dict[Kind, str], *, seconds: float, **named: str) -> str:
+    def message(self, named: Named, *, seconds: float) -> str:
         """Return what to tell the reader.
 
         Parameters
         ----------
-        words : dict
-            :data:`NODE_DATA` or :data:`RESULTS`.
+        named : Named
+            :data:`NODE_DATA`, or of :func:`results_at`.
         seconds : float
             How long the store was waited for.
-        **named : str
-            What the words name: of results, ``endpoint`` and ``bucket``.
         """
         reason = f" ({self.reason})" if self.reason else ""
-        return words[self.kind].format(reason=reason, seconds=seconds, **named)
+        return _WORDS[self.kind].format(reason=reason, seconds=seconds, named=named)
 
 
-NODE_DATA: dict[Kind, str] = {
-    "credentials": (
-        "the store refuses this node's key: check the key id and the secret that it was given"
-        "{reason}"
-    ),
-    "clock": "the store refuses this node's clock: set the time of this machine{reason}",
-    "denied": "the store does not let this node's key list and read there{reason}",
-    "missing": "the store has no such bucket: check the URL in this node's config{reason}",
-    "address": (
-        "what answers is not the store of this bucket: check the endpoint and the region in this "
-        "node's config{reason}"
-    ),
-    "certificate": (
-        "no trusted TLS connection to the store: check its address and the CA's certificate{reason}"
-    ),
-    "unreachable": (
-        "no answer from the store within {seconds:.0f} s: is it running, is its address right, "
-        "and does the network let this node through?{reason}"
-    ),
-    "slow": (
-        "the store does not come to an end within {seconds:.0f} s: run it again, and look at the "
-        "store's log and at the network{reason}"
-    ),
-    "key": (
-        "a key that the store lists cannot be read: it has an empty part (`//`), `.` or `..` as a "
-        "part, or a control character; rename that object, or put a folder without such keys into "
-        "the URL in this node's config (its log has the key)"
-    ),
-    "store": "the store has a trouble of its own; its log says which{reason}",
-}
-"""For a hospital: without the store's address, as messages may leave the node."""
-
-RESULTS: dict[Kind, str] = {
-    "credentials": (
-        "access denied{reason}: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY in the environment is "
-        "wrong"
-    ),
-    "clock": "access denied{reason}: set the time of this machine",
+_WORDS: dict[Kind, str] = {
     "denied": (
-        "access denied{reason}: this key may not do it, or AWS_ACCESS_KEY_ID or "
-        "AWS_SECRET_ACCESS_KEY in the environment is wrong"
+        "access denied{reason}: {named.key} is wrong, or this key may not {named.rights} there"
     ),
-    "missing": (
-        "not there{reason}: is there a bucket {bucket} on {endpoint}? Have it made, or mend the URL"
-    ),
+    "clock": "access denied{reason}: set the clock of {named.machine}",
+    "missing": "{named.store} has no such bucket{reason}: have it made, or mend {named.url}",
     "address": (
-        "what {endpoint} answered is not of the store of this bucket{reason}: are AWS_ENDPOINT_URL "
-        "and AWS_REGION right?"
+        "what answers as {named.store} is not the store of this bucket{reason}: check "
+        "{named.address}"
     ),
     "certificate": (
-        "no trusted TLS connection to {endpoint}{reason}: is it https://, and does AWS_CA_BUNDLE "
-        "name the certificate of its CA?"
+        "no trusted TLS connection to {named.store}{reason}: is its address https://, and does "
+        "{named.ca} name the certificate of its CA?"
     ),
     "unreachable": (
-        "no answer from {endpoint} within {seconds:.0f} s{reason}: is it running, and is "
-        "AWS_ENDPOINT_URL right?"
+        "no answer from {named.store} within {seconds:.0f} s{reason}: is it running, are "
+        "{named.address} right, and does the network let {named.machine} through?"
     ),
     "slow": (
-        "{endpoint} does not come to an end within {seconds:.0f} s{reason}: try again, and look at "
-        "the store's log and at the network"
+        "{named.store} does not come to an end within {seconds:.0f} s{reason}: try again, and look "
+        "at the store's log and at the network"
     ),
     "key": (
-        "a key there has an empty part (`//`), `.` or `..` as a part, or a control character: "
-        "rename that object"
+        "a key that {named.store} lists cannot be read: it has an empty part (`//`), `.` or `..` "
+        "as a part, or a control character; rename that object, or put a folder without such keys "
+        "into {named.url}"
     ),
     "store": (
-        "the store answered with a trouble of its own{reason}; its log says why (is its disk full "
-        "or read-only?)"
+        "{named.store} has a trouble of its own{reason}; its log says which (is its disk full or "
+        "read-only?)"
     ),
 }
-"""For an analyst, and for who runs the SuperLink."""
 
 _BY_CODE: dict[str, Kind] = {
-    "SignatureDoesNotMatch": "credentials",
-    "InvalidAccessKeyId": "credentials",
     "RequestTimeTooSkewed": "clock",
     "NoSuchBucket": "missing",
     "AuthorizationHeaderMalformed": "address",

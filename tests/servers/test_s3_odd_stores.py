@@ -176,8 +176,8 @@ ONE = listing(("a", 1, "e"))
 WRONG = [
     ((301, {}, b""), None, "the bucket is in another region"),  # as Amazon's answer is
     ((307, {}, b""), None, "check the endpoint and the region"),
-    ((403, {}, b"<Code>RequestTimeTooSkewed</Code>"), None, "the store refuses this node's clock"),
-    ((500, {}, b""), None, "the store has a trouble of its own; its log says which (500)"),
+    ((403, {}, b"<Code>RequestTimeTooSkewed</Code>"), None, "set the clock of this node's machine"),
+    ((500, {}, b""), None, "the store has a trouble of its own (500); its log says which"),
     ((200, {}, b"<html><body>Log in</body></html>"), None, "or what answers is a web page"),
     (listing(("a", 1, "e"), token="again"), None, "the store's listing repeats itself without end"),
     (listing(("a", 0, "e"), ("b", 0, "e"), token="again"), None, "listing repeats itself without"),
@@ -226,7 +226,7 @@ def test_a_cut_object_may_have_changed(then):
 @pytest.mark.parametrize(
     ("answer_of_an_object", "said"),
     [
-        ((403, {}, b""), "does not let this node's key list and read there"),
+        ((403, {}, b""), "or this key may not list and read there"),
         ((404, {}, b""), "lists is not there: it was"),
         (content(b"2", "f"), "an object changed while it was read"),
     ],

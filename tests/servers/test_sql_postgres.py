@@ -155,7 +155,7 @@ ODD = ['age" from written; --', "age); DROP TABLE written; --", "%(x)s", ":since
 @pytest.mark.parametrize("name", ODD)
 def test_a_column_is_a_name_and_no_sql(source, name, server):
     said = refused(source(SINCE, OLDER), {"since": "2020-02-01"}, [name])
-    assert "a column that is read is not there" in said or "does not run" in said
+    assert "a table or column that is read is not there" in said or "does not run" in said
     with pytest.raises(DataError, match=r"table 'visits', has no"):
         read(source(tables=VISITS), None, [name])
     with psycopg.connect(server.admin) as connection:
@@ -177,8 +177,8 @@ FAILS = [
     ("select 1 as n from generate_series(1, 10000000000)", "timeout = 0.5", "took longer than"),
     ("select * from ward.visits", "max-rows = 24000", "has more than 24000 rows: ask for less, or"),
     ("select repeat('x', 10000) as n from ward.visits", "max-mb = 2", "has more than 2 MB:"),
-    ("select * from ward.nothing", "", "a table that is read is not there"),
-    ("select nothing from ward.visits", "", "a column that is read is not there"),
+    ("select * from ward.nothing", "", "a table or column that is read is not there"),
+    ("select nothing from ward.visits", "", "a table or column that is read is not there"),
     ("select * from notes", "", "column 2 of what is read has a type that pandas has not"),
     ("select array[1] as n", "", "column 1 of what is read has a type that pandas has not"),
     ("select note::int as n from notes", "", "fails at a value, such as a text that is no number"),
