@@ -64,7 +64,7 @@ def write_whole(
     handle = os.open(temporary, _NEW, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            if mode is not None:
+            if mode is not None:  # the process's mask takes bits off what `open` is given
                 os.fchmod(file.fileno(), mode)
             file.writelines(parts)
             if lasting:
@@ -129,6 +129,7 @@ def take_lock(handle: int, seconds: float, *, shared: bool = False) -> bool:
     """
     import fcntl  # not on every system
 
+    # asked for again and again, as a lock that waits has no limit
     deadline = time.monotonic() + seconds
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:

@@ -152,7 +152,7 @@ def remove_tree(folder: str | Path, within: int | None = None) -> None:
         os.unlink(folder, dir_fd=within)
         return
     try:
-        while entries := _entries(top):
+        while entries := _entries(top):  # again, for those that were raised into it
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):
                     os.unlink(entry.name, dir_fd=top)
@@ -162,6 +162,7 @@ def remove_tree(folder: str | Path, within: int | None = None) -> None:
                     for inner in _entries(below):
                         if inner.is_dir(follow_symlinks=False):
                             os.close(_opened(inner.name, below))  # or it could not be moved
+                            # by names that nobody can guess, and so take beforehand
                             raised = f"{names}-{next(number)}"
                             os.rename(inner.name, raised, src_dir_fd=below, dst_dir_fd=top)
                         else:
@@ -179,6 +180,7 @@ def _opened(folder: str | Path, within: int | None = None) -> int:
     try:
         handle = os.open(folder, _FOLDER, dir_fd=within)
     except PermissionError:
+        # to be opened as a place, a folder need not be readable; only its own path is changed then
         place = os.open(folder, _PLACE | os.O_NOFOLLOW, dir_fd=within)
         try:
             os.chmod(f"/proc/self/fd/{place}", 0o700)  # what is open, and nothing else
@@ -186,6 +188,7 @@ def _opened(folder: str | Path, within: int | None = None) -> int:
         finally:
             os.close(place)
     try:
+        # it could be read, and must be changed as well: whoever filled it may have taken that right
         if os.fstat(handle).st_mode & 0o700 != 0o700:
             os.fchmod(handle, 0o700)
     except BaseException:

@@ -108,6 +108,7 @@ def as_python(value: Any) -> Hashable:
     """
     if is_missing(value):
         return None
+    # by what it has, so that nobody imports NumPy for it
     if hasattr(value, "dtype") and getattr(value, "shape", None) == ():  # NumPy's
         value = value.item()
     if type(value) is float and math.isfinite(value) and value.is_integer():
@@ -141,8 +142,10 @@ def _like(label: Label) -> LabelKey:
         return label_key(label)
     text = unicodedata.normalize("NFC", label).strip()
     if len(text) <= _LONGEST and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        # digits as an int: as floats, two codes of 17 digits could be one
         digits = text.lstrip("+-")
         number = int(text) if digits.isdigit() else float(text)
         return 2, int(number) if number == int(number) else number
+    # anew, as folding may take letters apart: "\u0130" becomes "i" and a dot (Unicode, D145)
     folded = unicodedata.normalize("NFC", text.casefold())
     return (1, folded == "true") if folded in ("true", "false") else (3, folded)

@@ -101,6 +101,8 @@ class Cache:
         path = self._path(identity)
         try:
             with path.open("rb") as file:
+                # nothing is flushed to the disk here: after a power failure a file may be short,
+                # or hold zeros, which only the digest tells
                 if os.fstat(file.fileno()).st_size != size + _DIGEST:
                     return None
                 content, digest = file.read(size), file.read()
@@ -117,6 +119,7 @@ class Cache:
         if self.has_room(size):
             digest = hashlib.sha256(content).digest()
             parts = [content, digest]
+            # a file that is lost is read again from its store: that is cheaper than to flush each
             self._counted(size, lambda: write_whole(self._path(identity), parts, lasting=False))
 
     def _counted(self, size: int, keep: Callable[[], object]) -> bool:
@@ -129,7 +132,7 @@ class Cache:
                 os.pwrite(count, str(used + size).encode(), 0)
                 return True
         except BlockingIOError:
-            self._stuck = True
+            self._stuck = True  # or every further object would wait as long
             logger.warning(
                 "another process has held `cache-dir` for %d s: this one keeps nothing more", _WAIT
             )
@@ -196,7 +199,7 @@ class Cache:
                 raise BlockingIOError
             yield count
         finally:
-            os.close(count)
+            os.close(count)  # which lets go of the lock
 
     def _made_room(self, folder: int, used: int | None, size: int) -> int:
         """Remove files until `size` bytes more have room; return the bytes in use."""
@@ -208,7 +211,7 @@ class Cache:
         if used + size <= self._limit:
             return used
         for _, each, name in files:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # removed without this lock
                 os.unlink(name, dir_fd=folder)
             used -= each
             if used + size <= self._limit * _ROOM:
@@ -226,10 +229,11 @@ class Cache:
                     yield stat.st_mtime, stat.st_size, entry.name
                 elif entry.name.startswith(_UNFINISHED) and stat.st_mtime < time.time() - _STALE:
                     os.unlink(entry.name, dir_fd=folder)
-            except FileNotFoundError:
+            except FileNotFoundError:  # unfinished files come and go without this lock
                 continue
 
     def _path(self, identity: Sequence[str], suffix: str = _CONTENT) -> Path:
+        # no store's key has a NUL in it, so no two identities make one text
         named = hashlib.sha256("\0".join(identity).encode("utf-8", "surrogateescape"))
         return self._folder / f"{named.hexdigest()}{suffix}"
 

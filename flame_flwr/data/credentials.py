@@ -107,6 +107,7 @@ def resolve(reference: Mapping[str, str], what: str) -> str:
     [(kind, value)] = reference.items()
     if kind == "file":
         return _from_file(Path(value), what)
+    # a line's end comes along easily, and no header may hold one
     found = os.environ.get(value, "").strip("\r\n")
     if not found:
         raise ConfigError(

@@ -110,6 +110,7 @@ def _chosen(folder: Path, queries: list[str], name: str) -> dict[str, list[str]]
 def _files_for(query: str, there: set[str], name: str) -> list[str]:
     """Return the names of the files that answer a query, in the order of the pages."""
     by_type = _TYPE.fullmatch(query)
+    # of a query that is a type alone, rules 1 and 3 mean the same file
     stems = [] if by_type and not by_type[2] else [(quote(query, safe=""), ",")]
     if by_type:
         stems.append((by_type[1], "-"))

@@ -180,6 +180,7 @@ class FhirHttp:
                 status = response.status_code
                 if status != 401 and not (final and status == 403) and not 300 <= status < 400:
                     return status
+                # a refusal may say why; the answer to a search is not read, however long it is
                 for piece in response.iter_bytes():
                     body += piece
                     late = time.monotonic() - started > _LONGEST_PAUSE
@@ -228,6 +229,7 @@ class FhirHttp:
         limit = self.max_bytes if limit is None else limit
         with client.stream("GET", url) as response:
             body = b"".join(self.pieces(response, limit, "a search"))
+            # in seconds; the header's other form is a date, and clocks differ (RFC 9110, 10.2.3)
             after = response.headers.get("retry-after", "")
             return response.status_code, body, float(after) if after.isdecimal() else None
 
@@ -259,6 +261,7 @@ class _OwnHostAuth(httpx.Auth):
         self.header = header
         self._origin = _origin(base)
 
+    # httpx drops a header on a redirect to another host, but a `next` link is a request of ours
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         if self.header and _origin(request.url) == self._origin:
             request.headers["Authorization"] = self.header
@@ -271,6 +274,7 @@ def _origin(url: httpx.URL) -> tuple[str, str, int]:
 
 def _base(url: str, name: str) -> httpx.URL:
     try:
+        # without the slash a search would take the place of the path's last part (RFC 3986, 5.2)
         base = httpx.URL(url.removeprefix("fhir+").rstrip("/") + "/")
     except httpx.InvalidURL:
         base = httpx.URL("")

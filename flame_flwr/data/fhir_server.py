@@ -27,6 +27,7 @@ ALLOW_HTTP = "set allow-http = true"
 _Taken = TypeVar("_Taken")
 
 _MOST_PROBES = 5
+# below the base: no `..`, no `//host`, and no fragment, which a server would not see
 _QUERY = re.compile(r"(?![^?]*(\.\.|//))([A-Za-z$][A-Za-z0-9$*._/-]*)?(\?[^#\x00-\x1f]*)?")
 _TYPE = re.compile(r"([A-Z][A-Za-z]+)(/[A-Za-z0-9.-]+/[A-Z][A-Za-z]+)?(?=\?|$)")
 

@@ -43,6 +43,7 @@ class FrozenFigures:
     """
 
     def __init__(self, state_dir: Path, of: Collection[Manifest]) -> None:
+        # sorted: two answers that lock the same ones in another order would wait for each other
         owners = sorted({(each.project, each.dataset) for each in of})
         self._files = [FolderFiles(state_dir, FIGURES, *owner) for owner in owners]
 
@@ -73,7 +74,7 @@ class FrozenFigures:
                 files.write(_FILE, [text.encode()])
         finally:
             for lock in locks:
-                os.close(lock)
+                os.close(lock)  # which lets go of it
 
     def drop(self) -> None:
         """Forget it."""

@@ -113,9 +113,12 @@ class Manifest:
             said = json.loads(decode_text(content))
             lists = {key: tuple(map(str, said[key])) for key in ("columns", "files")}
             made = cls(**{**said, **lists})
-            bytes.fromhex(made.key)
+            bytes.fromhex(made.key)  # what is no key is damage, and is to be said as such
             texts = [getattr(made, each.name) for each in fields(cls) if each.type == "str"]
-            if not all(isinstance(text, str) for text in texts) or not made.time + made.nbytes:
+            numbers = made.time, made.nbytes
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError("a value of another type")
+            if not all(isinstance(number, int | float) for number in numbers):
                 raise TypeError("a value of another type")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
@@ -224,7 +227,7 @@ class Tally:
         self.columns |= dict.fromkeys(header)
         place = header.index(self.subject) if self.subject in header else len(header)
         self.rows = self.rows or 0
-        for row in filter(None, rows):
+        for row in filter(None, rows):  # blank lines are no rows, as pandas has it
             self.rows += 1
             if place < min(len(row), len(header)):
                 self._people.add(row[place])

@@ -123,6 +123,7 @@ class FrozenStore:
         """
         folder, digest = self._files(wanted).folder, Digest(manifest.key)
         for name in manifest.files:
+            # the last part alone: whoever changes a manifest must not lead this out of the folder
             for key, content in _read(folder / os.path.basename(name)):
                 digest.add(key, content)
                 yield key, content
@@ -174,6 +175,7 @@ class FrozenStore:
         try:
             names = _write(Path(temporary), _noted(found, spool, digest, tally))
             tally.close()
+            # another process may freeze the same now: each has files of its own until one settles
             kept = f"{wanted.query[:32]}-{secrets.token_hex(4)}"
             moved = tuple(f"{kept}.{place}.parquet" for place in range(len(names)))
             for name, target in zip(names, moved, strict=True):
@@ -190,6 +192,7 @@ class FrozenStore:
         made.write_bytes(manifest.to_json())
         made.chmod(0o600)
         try:
+            # a rename would replace the manifest of a process that was quicker; a link does not
             os.link(made, files.folder / f"{wanted.query[:32]}{_MANIFEST}")
         except FileExistsError:
             for name in manifest.files:
@@ -253,6 +256,7 @@ def _write_one(path: Path, rows: list[tuple[str, bytes]]) -> Path:
         database.execute(f"COPY contents TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)")
     path.chmod(0o600)
     with path.open("rb") as file:
+        # a manifest that survives a power failure must not name files that do not
         os.fsync(file.fileno())
     return path
 

@@ -105,6 +105,7 @@ class FolderFiles:
         """
         with os_errors_as(ConfigError, "`state-dir`: no folder can be made there"):
             self._root.parent.mkdir(parents=True, exist_ok=True)
+            # one by one: with `parents`, mkdir would leave those in between open to others
             for folder in (self._root, self._storage, self._folder.parent, self._folder):
                 with suppress(FileExistsError):
                     folder.mkdir(mode=0o700)
@@ -147,7 +148,7 @@ class FolderFiles:
         """Remove a file."""
         try:
             (self._folder / name).unlink()
-        except FileNotFoundError:
+        except FileNotFoundError:  # which callers expect: another process may have been quicker
             raise
         except OSError:
             with _kept_data("changed"):
@@ -293,7 +294,7 @@ def check_state_dir(path: Path, user: int) -> None:
         Others may write to it, or it is another user's.
     """
     try:
-        about = os.stat(path)
+        about = os.stat(path)  # through a link: its own rights say nothing
     except OSError:
         return  # it is still to be made, which says by itself what is wrong
     if about.st_uid not in (user, 0):

@@ -137,7 +137,7 @@ class KeptValues:
             There is none, or it cannot be read.
         """
         for entry in self._entries():
-            if entry.id == id:
+            if entry.id == id:  # compared, and never made a path: it comes from an analysis
                 return self._value(entry)
         raise DataError("this node keeps nothing under this id in this project", detail=repr(id))
 
@@ -233,6 +233,7 @@ def _unpack(content: bytes) -> Payload:
     (count,) = struct.unpack_from("<Q", content, len(_MAGIC))
     sizes = struct.unpack_from(f"<{count}Q", content, start)
     start += 8 * count
+    # what a damaged file says of its sizes is not trusted: slices would silently be short
     if start + sum(sizes) != len(content):
         raise ValueError("not as long as it says")
     parts = []

@@ -90,6 +90,7 @@ def _frames(data: Any) -> list[Any]:
 def _entries(data: Any) -> list[Mapping[str, Any]]:
     """Return the entries of a node's FHIR bundles, up to the first content that is none."""
     found: list[Mapping[str, Any]] = []
+    # what is left out makes people too few, and so the rules stricter
     for source in data if isinstance(data, list) else []:
         for bundle in source.values() if isinstance(source, dict) else ():
             if not isinstance(bundle, dict):
@@ -137,7 +138,7 @@ def names_of_patients(entries: Iterable[Mapping[str, Any]]) -> dict[str, _Name]:
 
 
 def _most_of_a_kind(names: Iterable[_Name | None]) -> int:
-    kinds: dict[str, set[str]] = {}
+    kinds: dict[str, set[str]] = {}  # counted together, two names of one person would be two people
     for name in names:
         if name is not None:
             kinds.setdefault(name[0], set()).add(name[1])
@@ -196,6 +197,7 @@ def _by_identifier(identifier: Any) -> _Name | None:
 
 
 def _folded(url: str) -> str:
+    # a UUID may be written in capitals (RFC 9562); a server's paths tell case apart
     return url.lower() if url.lower().startswith("urn:uuid:") else url
 
 

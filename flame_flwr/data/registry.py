@@ -222,6 +222,7 @@ def _content(path: Path) -> dict[str, Any]:
     """Return what a registry's file holds; only its owner and group may have written it."""
     unread = os_errors_as(ConfigError, "`datasets`: the registry cannot be read")
     with unread, path.open("rb") as file:
+        # the rights of the file that is read, and not of what may stand there a moment later
         mode, text = os.fstat(file.fileno()).st_mode, file.read()
     try:
         content = tomllib.loads(decode_text(text))

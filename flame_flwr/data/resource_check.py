@@ -40,7 +40,7 @@ def look_at_bundles(expected: Resources, data: Any) -> Iterator[Mismatch]:
         for entry, meant in found:
             for each in (each for part in meant for each in _look_at(expected, part)):
                 odd.setdefault(each, []).append(entry)
-    known = names_of_patients(everything)
+    known = names_of_patients(everything)  # also of searches whose own resources are not meant
     if number < expected.at_least:
         wanted = f"{expected.at_least} resources of the type {expected.called}"
         # none at all may be said; else it is of as many as there may be
@@ -117,6 +117,7 @@ def _value_of(quantity: Mapping[str, Any]) -> float | None:
     value = quantity.get("value")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    # an int of any size is finite, and too large a one would not become a float
     return value if isinstance(value, int) or math.isfinite(value) else None
 
 

@@ -165,7 +165,7 @@ def _texts(keys: Sequence[str]) -> list[str]:
 
 def _read(file: int, place: int, size: int) -> bytes:
     """Read a part of a file without moving its position, which other processes share."""
-    if size <= _PIECE:
+    if size <= _PIECE:  # one call gives less than 2 GiB, whatever is asked for (pread(2))
         return os.pread(file, size, place)
     buffer = BytesIO()
     buffer.seek(size - 1)

@@ -98,6 +98,7 @@ class DuckDB:
 
 def _kind_of(described: str) -> Kind | None:
     """Return the kind of a type, such as ``DECIMAL(18,3)``; of a list of it, there is none."""
+    # "INTEGER[]" and "INTEGER[3]" are lists
     return None if described.endswith("]") else _KIND_BY_TYPE.get(described.partition("(")[0])
 
 

@@ -165,6 +165,7 @@ def _is_kind(kind: str, value: object) -> bool:
     """Tell whether a value is of a type: to Python, True is a number and a time is a date."""
     if isinstance(value, bool | datetime) or not isinstance(value, _KINDS[kind]):
         return False
+    # more than 64 bits sqlite3 refuses with an OverflowError, which is not one of its own errors
     return not isinstance(value, int) or abs(value) < 2**63
 
 

@@ -55,6 +55,7 @@ _PATIENCE = {
 }
 """So that a host that is gone without a word is noticed within a minute."""
 
+# with `off`, libpq still takes TLS where a server offers it: nobody is worse off for that
 _TLS = {"verify": "verify-full", "encrypt": "require", "off": "prefer"}
 _ONLY_READS = (
     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -110,6 +111,7 @@ class Postgres:
                 statement: sqlalchemy.Select[Any], values: Mapping[str, Bound]
             ) -> Iterator[Piece]:
                 text, bound = rendered(statement, values, dialect())
+                # with a name it is the server's cursor: else psycopg fetches all rows at once
                 with connection.cursor(name="flame", binary=True) as cursor:
                     cursor.execute(text, bound)
                     described = [(each.name, each.type_code) for each in cursor.description]

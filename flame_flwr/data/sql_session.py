@@ -120,13 +120,13 @@ def pieces_of(
     cursor: Any, columns: Mapping[str, AsCells], name: str, check: Callable[[], None]
 ) -> Iterator[Piece]:
     """Yield pieces of what a cursor has, with what makes cells of a column; see :data:`Read`."""
-    size = _FEW
+    size = _FEW  # the first few tell how long the rows are
     while True:
         rows = cursor.fetchmany(size)
         check()
         piece = _piece(columns, rows, name)
         yield piece
-        if len(rows) < size:
+        if len(rows) < size:  # fewer than were asked for come at the end only (PEP 249)
             return
         size = next_size(size, piece, _MANY)
 

@@ -58,6 +58,7 @@ class Sqlite:
 
         try:
             # a file that is not there is not made
+            # BEGIN is said below: without an isolation level, sqlite3 adds none of its own
             connection = sqlite3.connect(
                 f"{self._path.as_uri()}?mode=ro", uri=True, isolation_level=None
             )

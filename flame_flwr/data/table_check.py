@@ -174,6 +174,7 @@ def _reading(table: Table) -> dict[str, Any]:
         "encoding": table.encoding,
         "decimal": table.decimal,
         "engine": "c" if fast else "python",
+        # else pandas would guess a column's type anew for each of its own small pieces
         **({"low_memory": False} if fast else {}),
     }
 
@@ -274,6 +275,7 @@ def _no_numbers(present: pd.Series[Any]) -> npt.NDArray[np.bool_]:
     import pandas as pd
 
     odd: npt.NDArray[np.bool_] = pd.to_numeric(present, errors="coerce").isna().to_numpy()
+    # each by itself may read as a number, as in a DataFrame of texts: then none alone is to blame
     return odd if odd.any() else ~odd
 
 

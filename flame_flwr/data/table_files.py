@@ -63,6 +63,7 @@ class TableFiles(DuckDB):
             paths = [path for files in tables.values() for path in files]
             both = dict.fromkeys(str(each) for path in paths for each in (path, path.resolve()))
             allowed = ", ".join(_quoted(path, "'") for path in both)
+            # in this order: DuckDB takes no paths once access is off, and no settings once locked
             connection.execute(f"SET allowed_paths = [{allowed}]")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")

@@ -48,7 +48,7 @@ def load_point(point: EntryPoint) -> Any:
     """Load an entry point; whatever comes up in the package is one kind of error."""
     try:
         return point.load()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # the user's, and no fault of the package
         raise
     except BaseException as error:  # a package may even call sys.exit
         raise ConfigError(

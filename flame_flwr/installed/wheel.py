@@ -119,7 +119,8 @@ def _zipped(files: dict[str, bytes]) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name in sorted(files):
-            entry = zipfile.ZipInfo(name)
+            entry = zipfile.ZipInfo(name)  # of 1980: a time would make the bytes differ
+            # as if made on Unix, wherever this runs
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, files[name])
     return content.getvalue()

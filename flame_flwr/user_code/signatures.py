@@ -101,9 +101,10 @@ def check_function(function: Any, what: str, parameters: Parameters) -> None:
         It does not.
     """
     try:
+        # of a decorated function: its wrapper is called, whatever it says that it wraps
         signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
-        return
+        return  # as of a builtin, of which Python cannot tell
     if why := _unbound(signature, len(parameters)):
         name = getattr(function, "__name__", type(function).__name__)
         raise ModelError(
