@@ -72,9 +72,9 @@ def call_each(
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(items)))]
     until = None if seconds is None else time.monotonic() + seconds
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         for thread in threads:
             thread.join(None if until is None else max(0.0, until - time.monotonic()))
             if thread.is_alive():

@@ -219,17 +219,19 @@ def _fetch_file(place: RunsPlace, run: str, file: ListedFile, target: Path) -> N
 
 def _listed(place: RunsPlace, name: str) -> ListedRun:
     """Return what a list shows of a run."""
-    record = place.read(name)
     day, _, clock = name[:16].partition("T") if RUN_NAME.fullmatch(name) else ("", "", "")
     started = f"{day} {clock.replace('-', ':')}".strip()
-    if record is None:
-        sizes = place.store.sizes("" if name == place.own else name)
-        total = sum(sizes.values())
-        return ListedRun(name, "unfinished", "", None, len(sizes), total, started)
+    # One run that cannot be read hides no other one.
     try:
-        about, files = _about(record, name), listed_files(record, name)
+        record = place.read(name)
+        if record is not None:
+            about, files = _about(record, name), listed_files(record, name)
     except StoreError:
-        return ListedRun(name, "unreadable", "", None, 1, len(record), started)
+        sizes = place.sizes(name)
+        return ListedRun(name, "unreadable", "", None, len(sizes), sum(sizes.values()), started)
+    if record is None:
+        sizes = place.sizes(name)
+        return ListedRun(name, "unfinished", "", None, len(sizes), sum(sizes.values()), started)
     rounds = about.get("rounds")
     return ListedRun(
         name,

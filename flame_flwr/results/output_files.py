@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os.path import normpath
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -200,9 +200,9 @@ def _complete(
 
 def _with_extension(name: str, kind: str) -> str:
     """Return a bare file name with the extension of its type; a folder is refused elsewhere."""
-    path = Path(name)
-    no_file = name.endswith("/") or (path.exists() and not path.is_file())
-    return name if "." in path.name or no_file else name + _ENDINGS[kind]
+    # Not `Path.exists`, which raises for what cannot be looked at: whoever writes it says that.
+    no_file = name.endswith("/") or (os.path.exists(name) and not os.path.isfile(name))
+    return name if "." in PurePath(name).name or no_file else name + _ENDINGS[kind]
 
 
 def _parts(name: str) -> tuple[str, str]:

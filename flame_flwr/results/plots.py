@@ -256,7 +256,8 @@ def _plain_settings() -> Iterator[None]:
 
 
 def _thinned(points: list[tuple[int, float]]) -> Iterable[tuple[int, float]]:
-    return points[:: max(1, len(points) // _MOST_POINTS)]
+    # From the end, so that the line ends where the run did.
+    return points[:: -max(1, len(points) // _MOST_POINTS)][::-1]
 
 
 def _finite(value: Any) -> bool:

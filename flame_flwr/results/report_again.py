@@ -65,7 +65,7 @@ def report_again(run: Path, to: Path | None = None) -> Path:
     'report.html'
     """
     folder, record = _read(run)
-    page = _rendered({**_SINCE, **_with_numbers(record)}, folder)
+    page = _rendered(record, folder)
     place = folder / _PAGE if to is None else to
     try:
         write_file(place, page)
@@ -120,12 +120,15 @@ def _read(run: Path) -> tuple[Path, dict[str, Any]]:
     return folder, record
 
 
-def _rendered(about: dict[str, Any], folder: Path) -> bytes:
+def _rendered(record: dict[str, Any], folder: Path) -> bytes:
     from flame_flwr.results.report import render
 
-    listed = about["files"] if about.get("privacy") else [*about["files"], *about["other_files"]]
-    paths = [path for each in listed if (path := _inside(folder, each["name"])) is not None]
     try:
+        about = {**_SINCE, **_with_numbers(record)}
+        # What else lies in a private run's folder may be exact.
+        others = [] if about.get("privacy") else about["other_files"]
+        named = [each["name"] for each in [*about["files"], *others]]
+        paths = [path for name in named if (path := _inside(folder, name)) is not None]
         return render(about, folder, paths)
     except ModuleNotFoundError as error:
         raise ConfigError("a report needs jinja2: pip install 'flame-flwr[report]'") from error
@@ -143,7 +146,10 @@ def _inside(folder: Path, name: Any) -> Path | None:
     if not isinstance(name, str) or not plain_name(name):
         return None
     path = folder / name
-    return path if path.resolve().is_relative_to(folder.resolve()) else None
+    try:  # a link may lead out of the folder, or round in a circle
+        return path if path.resolve().is_relative_to(folder.resolve()) else None
+    except (OSError, RuntimeError):
+        return None
 
 
 def _with_numbers(record: dict[str, Any]) -> dict[str, Any]:

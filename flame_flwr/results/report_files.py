@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,7 +84,8 @@ def inline(folder: Path, paths: Sequence[Path]) -> list[ShownFile]:
 
 def _is_result(folder: Path, path: Path) -> bool:
     name = path.relative_to(folder).parts if path.is_relative_to(folder) else (path.name,)
-    return name[0] not in (*_LISTED_ONLY, "tensorboard") and path.is_file()
+    # `Path.is_file` raises for a name that is too long; a record from elsewhere may have one.
+    return name[0] not in (*_LISTED_ONLY, "tensorboard") and os.path.isfile(path)
 
 
 def _shown(folder: Path, path: Path, room: int) -> ShownFile:

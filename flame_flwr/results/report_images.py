@@ -66,9 +66,10 @@ def _media_type(content: bytes) -> str:
             return str(image.get_format_mimetype())
     except UnidentifiedImageError:
         return ""
-    except Image.DecompressionBombError:
+    except (NotShownError, Image.DecompressionBombError):
         raise NotShownError(_TOO_LARGE) from None
-    except OSError:  # WebP is decoded as it is opened
+    # WebP is decoded as it is opened, and a PNG's notes are unpacked: any error may come of that.
+    except Exception:
         raise NotShownError(_TOO_LARGE if len(content) > _LARGEST else _BROKEN) from None
 
 
@@ -103,6 +104,6 @@ def _is_whole_svg(content: bytes) -> bool:
     parser.EntityDeclHandler = refuse
     try:
         parser.Parse(content, True)
-    except (expat.ExpatError, ValueError):
+    except (expat.ExpatError, ValueError, LookupError):  # the last of an encoding's name
         return False
     return names[:1] == ["http://www.w3.org/2000/svg svg"]

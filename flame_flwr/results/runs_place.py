@@ -62,8 +62,12 @@ class RunsPlace:
         names = sorted(filter(RUN_NAME.fullmatch, self.store.folders()), reverse=True)
         is_run = any(self.read(self.own, each, 1) is not None for each in (RECORD, LIVE))
         if not is_run and RUN_NAME.fullmatch(self.own):  # before its first round, or of old
-            is_run = bool(self.store.sizes(""))
+            is_run = bool(self.sizes(self.own))
         return [self.own, *names] if is_run else names
+
+    def sizes(self, name: str) -> dict[str, int]:
+        """Return all files of a run, with their sizes in bytes."""
+        return self.store.sizes("" if name == self.own else name)
 
     def read(self, name: str, file: str = RECORD, limit: int = LARGEST_RECORD) -> bytes | None:
         """Return a file of a run, ``None`` where there is none; with a limit of 1, its beginning.

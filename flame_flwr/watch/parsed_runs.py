@@ -146,6 +146,13 @@ class RecordedRound:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedHeading:
+    """What of a study's heading is shown: its title."""
+
+    title: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedFile:
     """A file of a run: its name relative to the run's folder, and its bytes."""
 
@@ -160,7 +167,7 @@ class RecordedRun:
     status: Text = ""
     error: Text | None = None
     reason: Text = ""
-    heading: dict[str, Any] = field(default_factory=dict)
+    heading: RecordedHeading = field(default_factory=RecordedHeading)
     study: Texts = field(default_factory=dict)
     app: MaybeText = ""
     run_id: MaybeText = ""

@@ -191,7 +191,7 @@ def view_of_record(name: str, about: RecordedRun) -> RunView:
         name=name,
         status=about.status if about.status in ("completed", "failed") else "unreadable",
         said=why_stopped(about.reason) if error is None else error,
-        title=str(about.heading.get("title", "")),
+        title=about.heading.title,
         app=about.app or about.study.get("analyzer", ""),
         run_id=about.run_id,
         started=_moment(about.started),

@@ -157,10 +157,18 @@ class WatchedRuns:
         self._looked = clock
         if self._folder or clock - self._listed >= _STORE_LIST_EVERY:
             self._listed = clock
-            self._names = self._place.names()
-            self._known = {name: self._known.get(name, _Known()) for name in self._names}
+            self._list()
         fresh = [name for name in self._names if not self._is_current(name)]
         call_each(self._take, fresh, workers=1 if self._folder else 8)
+
+    def _list(self) -> None:
+        """List the runs; where a store is away for a while, those that were there stay."""
+        try:
+            self._names = self._place.names()
+        except StoreError:  # each run that goes on then says of itself that it cannot be read
+            if not self._names:
+                raise
+        self._known = {name: self._known.get(name, _Known()) for name in self._names}
 
     def _state(self, name: str) -> tuple[Any, ...]:
         """Return what is another one when a run has to be read again to be shown."""

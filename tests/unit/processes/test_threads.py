@@ -52,6 +52,26 @@ def test_ctrl_c_ends_the_wait_and_the_work(monkeypatch):
     assert len(begun) <= 2
 
 
+def test_where_no_thread_can_be_started_no_further_item_is_begun(monkeypatch):
+    go_on, begun, start = threading.Event(), [], threading.Thread.start
+
+    def call(number):
+        begun.append(number)
+        go_on.wait(10)
+
+    def started(thread):
+        if begun:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    with pytest.raises(RuntimeError):
+        call_each(call, range(100), workers=100)
+    go_on.set()
+    time.sleep(0.05)
+    assert len(begun) <= 2
+
+
 def test_a_call_within_its_time_is_not_disturbed():
     assert within(lambda: 42, 10) == within(lambda: 42, None) == 42
     with pytest.raises(KeyError):

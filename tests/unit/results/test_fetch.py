@@ -12,6 +12,7 @@ from flame_flwr.cli.results_table import show_runs
 from flame_flwr.errors import StoreError
 from flame_flwr.results import Outputs, RoundRecord, RunFolder, RunRecord
 from flame_flwr.results.fetch import fetch, runs
+from flame_flwr.results.runs_place import LARGEST_RECORD
 
 OLD, NEW = "2025-01-02T03-04-05Z-111", "2026-01-02T03-04-05Z-1234"
 
@@ -281,6 +282,16 @@ def test_fetched_files_have_the_users_own_rights(tmp_path, to):
         os.umask(mask)
     assert folder.stat().st_mode & 0o777 == 0o750
     assert (folder / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_record_that_is_too_large_hides_no_other_run(tmp_path):
+    write(tmp_path, OLD)
+    with (write(tmp_path) / "run.json").open("wb") as file:
+        file.truncate(LARGEST_RECORD + 2**20)
+    assert [(run.name, run.status) for run in runs(str(tmp_path))] == [
+        (NEW, "unreadable"),
+        (OLD, "completed"),
+    ]
 
 
 def printed(listed, capsys):

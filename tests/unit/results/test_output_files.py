@@ -29,6 +29,11 @@ def test_str_is_text_in_utf8(result):
     assert one("str", result) == [("result", str(result).encode("utf-8"))]
 
 
+def test_a_path_that_no_system_takes_is_left_to_whoever_writes_it():
+    path = "a/" * 3000 + "x"
+    assert Outputs.declare("str", path, False, paths=True).names == f"{path}.txt"
+
+
 @pytest.mark.parametrize("result", [b"\x00\xff", bytearray(b"\x00\xff"), memoryview(b"\x00\xff")])
 def test_bytes_are_written_as_they_are(result):
     assert one("bytes", result) == [("result", b"\x00\xff")]

@@ -101,7 +101,9 @@ def test_no_file_outside_the_folder_is_shown(tmp_path):
     full_run(run, tensorboard="off")
     (tmp_path / "secret.txt").write_text("a secret")
     (run / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (run / "loop.txt").symlink_to("loop.txt")
     listed = ["../secret.txt", str(tmp_path / "secret.txt"), "link.txt", "gone.txt", "r.txt", 7]
+    listed += ["loop.txt", "x" * 5000]
     changed(run, files=[{"name": name} for name in listed])
     page = report_again(run).read_text()
     assert "a secret" not in page
@@ -118,6 +120,8 @@ def test_no_file_outside_the_folder_is_shown(tmp_path):
         ('{"versions": {"flame-flwr": "1"}, "files": [3]}', StoreError, "are no list of files"),
         ('{"versions": {"flame-flwr": "1"}}', StoreError, "no report can be made"),
         ('{"versions": {"flame-flwr": "1"}, "history": [{"round": []}]}', StoreError, "no report"),
+        ('{"versions": {"flame-flwr": "1"}, "history": null}', StoreError, "no report"),
+        ('{"versions": {"flame-flwr": "1"}, "history": 5}', StoreError, "no report"),
     ],
 )
 def test_a_damaged_folder_is_told_of(tmp_path, content, error, message):

@@ -90,6 +90,16 @@ def test_a_round_without_a_number_is_a_gap(tmp_path):
     assert line.search(full.svg)[1].count(b"M") == 1
 
 
+def test_a_long_line_ends_where_the_run_did():
+    from flame_flwr.results.plots import run_figure
+
+    history = [{"round": i, "change": 1.0, "node_metrics": {}} for i in range(1, 4003)]
+    figure = run_figure(history, [])
+    [line] = figure.subfigs[0].axes[0].get_lines()
+    assert len(line.get_xdata()) == 2001
+    assert line.get_xdata()[-1] == 4002
+
+
 def test_the_ticks_of_a_log_axis_are_text():
     from flame_flwr.results.plots import convergence_plot
 

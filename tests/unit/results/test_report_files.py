@@ -2,6 +2,8 @@
 
 import io
 import re
+import struct
+import zlib
 
 import pytest
 from PIL import Image
@@ -22,6 +24,13 @@ PNG = IMAGES["png"]
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>'
 
 
+def with_note(png, note):
+    """Return a PNG with a compressed note in front of its pixels."""
+    body = b"zTXtnote\0\0" + zlib.compress(note)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return png[:33] + chunk + png[33:]
+
+
 def kind(file):
     """Return how a file is shown."""
     return next((name for name in ("image", "table", "text") if getattr(file, name)), "none")
@@ -29,7 +38,7 @@ def kind(file):
 
 def test_a_json_file_that_is_pythons_is_a_table(tmp_path):
     files = shown(tmp_path, stay__json=b"{'mean': 2.5, 'by': {'f': 3, 'm': None}}", n__json=b"[3]")
-    rows = [["mean", "2.5"], ["by, f", "3"], ["by, m", "none"]]
+    rows = [["mean", "2.5"], ["by, f", "3"], ["by, m", "no value"]]
     assert (files["stay.json"].table.rows, files["stay.json"].text) == (rows, "")
     assert (files["n.json"].table, files["n.json"].text) == (None, "[\n  3\n]")
 
@@ -77,13 +86,16 @@ def test_long_numbers_of_a_table_are_rounded_and_it_is_said(tmp_path):
 
 
 def test_broken_images_are_told_of(tmp_path):
-    whole = shown(tmp_path, **{f"image_{name}": image for name, image in IMAGES.items()})
+    images = {"note": with_note(PNG, b"x"), **IMAGES}
+    whole = shown(tmp_path, **{f"image_{name}": image for name, image in images.items()})
     assert {kind(file) for file in whole.values()} == {"image"}
     files = shown(
         tmp_path,
         cut__svg=SVG[:-3],
         other__svg=b"<svg/>",
         entity__svg=b'<!DOCTYPE svg [<!ENTITY a "aa">]>' + SVG,
+        odd__svg=b'<?xml version="1.0" encoding="rot13"?>' + SVG,
+        note__png=with_note(PNG, b"x" * 3_000_000),
         wrong__png=PNG.replace(b"IDAT" + PNG.partition(b"IDAT")[2][:2], b"IDAT.."),
         **{f"cut_{name}": image[:-30] for name, image in IMAGES.items()},
     )

@@ -7,7 +7,7 @@ import pytest
 
 from flame_flwr.errors import StoreError
 from flame_flwr.results.live_file import LIVE, is_live
-from flame_flwr.watch.parsed_runs import parse_live
+from flame_flwr.watch.parsed_runs import parse_live, parse_record
 
 NODE = {"name": "a", "state": "computing", "seen": 12.5, "seconds": 1, "metrics": {"loss": "nan"}}
 ROUND = {
@@ -106,6 +106,8 @@ def test_there_are_limits_on_what_is_taken():
     assert len(run.nodes[0].name) == 5000
     assert len(run.nodes[0].metrics) == 8
     assert run.beat == 3600.0
+    record = parse_record(json.dumps({"heading": {"title": "x" * 10_000}}).encode())
+    assert len(record.heading.title) == 5000
 
 
 def test_it_is_known_by_what_it_says_and_not_by_its_name(tmp_path):

@@ -8,6 +8,7 @@ from watched_place import fill, finished, over, running, write_live
 
 from flame_flwr.errors import StoreError
 from flame_flwr.results.live_state import BEAT
+from flame_flwr.results.runs_place import RunsPlace
 from flame_flwr.watch import watched_runs
 from flame_flwr.watch.watched_runs import WatchedRuns
 
@@ -203,6 +204,30 @@ def test_a_run_in_a_store_is_looked_at_every_two_seconds_and_its_end_seen(
     assert asked == []  # each is a request, and many pages may be open
     clock.seconds += 1  # now all runs are looked at, before the one that is shown
     assert [watched.run(name).status for _ in range(2)] == ["completed"] * 2
+
+
+def test_a_store_that_is_away_for_a_while_ends_no_page(tmp_path, watched, clock, monkeypatch):
+    name = finished(tmp_path, 1)
+    write_live(tmp_path / NEWEST, running(), clock.wall())
+    assert [run.status for run in watched.runs()] == ["running", "completed"]
+
+    def away(*which):
+        raise StoreError("the store cannot be reached")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watched._place, "names", away)
+        patched.setattr(watched._place, "read", away)
+        clock.seconds += 1
+        write_live(tmp_path / NEWEST, running(), clock.wall())
+        said = [(run.name, run.status, run.said) for run in watched.runs()]
+        assert said[0] == (NEWEST, "unreadable", "the store cannot be reached")
+        assert said[1][:2] == (name, "completed")
+    clock.seconds += 1
+    write_live(tmp_path / NEWEST, running(), clock.wall())
+    assert [run.status for run in watched.runs()] == ["running", "completed"]
+    monkeypatch.setattr(RunsPlace, "names", away)
+    with pytest.raises(StoreError, match="cannot be reached"):
+        WatchedRuns(str(tmp_path)).runs()
 
 
 def test_a_run_of_this_process_is_the_places_own(tmp_path, clock):
