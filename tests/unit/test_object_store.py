@@ -174,7 +174,7 @@ def test_what_no_header_takes_is_not_repeated(environment, name, text):
         ((302, {"location": "http://localhost:9/"}, b""), "a redirect to another host"),
         ((301, {}, b""), "the bucket is in another region"),
         ((200, {}, b"hello"), r"no answer of an S3 store\): check AWS_ENDPOINT_URL and"),
-        (listing(("results/a//b", 1, "e")), r"a key there has an empty part \(`//`\)"),
+        (listing(("results/a//b", 1, "e")), r"cannot be read: it has an empty part \(`//`\)"),
     ],
 )
 def test_what_is_no_store_says_so(environment, answer, said):
