@@ -131,61 +131,116 @@ def pull(
     names = names if names is not None else {}
     for key, message in sent.items():
         names.setdefault(key, str(message.metadata.dst_node_id))
-    waiting, unanswered = dict(sent), {names[key]: message for key, message in sent.items()}
+    owed = _Unanswered(grid, what, sent, later or {}, names, reconnecting)
     for message in refused:
-        if reconnecting is None:
-            yield Message(Error(NO_ANSWER, "its SuperNode is gone"), reply_to=message)
-            continue
-        name = names[message.metadata.message_id]
-        reconnecting.lose(name)
-        unanswered[name] = message
-    later, at_once = dict(later or {}), len(waiting)
-    unanswered |= later
-    report = _Report(what, timeout, len(unanswered))
+        yield from owed.refused(message, names[message.metadata.message_id])
+    report = _Report(what, timeout, len(owed.nodes))
     polling = polling or Polling()
     polling.begin(at_most=timeout)
-    while unanswered:
-        fresh, over = False, report.left() <= 0  # what is there by then is still taken
-        for reply in arrivals.take([key for key in waiting if names[key] in unanswered]):
-            key = reply.metadata.reply_to_message_id
-            if waiting.pop(key, None) is None or names[key] not in unanswered:
-                continue  # the second answer of a node that was asked twice
-            if reconnecting is not None and reconnecting.takes(names[key], reply):
+    while owed.nodes:
+        # Asked before the look and not after it: what is there when the time is over still counts.
+        fresh, over = False, report.left() <= 0
+        for reply in arrivals.take(owed.message_ids()):
+            if not owed.is_settled_by(reply):
                 continue
-            del unanswered[names[key]]
             fresh = True
             with report.paused():
                 yield reply
             del reply  # it may be large, and the next one comes
-        if reconnecting is not None:
-            again, _ = push(grid, reconnecting.messages(unanswered), what)
-            waiting.update(again)
-            names.update({key: reconnecting.name(message) for key, message in again.items()})
-        for name in list(later)[: max(0, at_once - len(waiting))]:
-            more, _ = push(grid, [later.pop(name)], what)
-            waiting.update(more)
-            names.update(dict.fromkeys(more, name))
+        owed.ask_those_back()
+        yield from owed.ask_more()
         if fresh:  # also of the last ones, or the time of one slow round would stay for all
             polling.note_news()
         left = report.left()
-        if not unanswered or (over and (left < -_LAST or not arrivals.moving)):
+        # A reply of which parts keep coming is no silent node: it gets a little longer.
+        if not owed.nodes or (over and (left < -_LAST or not arrivals.moving)):
             break
-        report.say(missing() or unanswered)
+        report.say(missing() or owed.nodes)
         if look is not None:
             look()
         if arrivals.moving:
             continue
         # A poll costs the SuperLink time for every node that is waited for: in a simulation of a
         # thousand, whose news never end, it would have no time left for the nodes.
-        polling.sleep(left, at_least=_WAIT_PER_NODE * len(waiting))
-    late = {names[key]: arrivals.late(key) for key in waiting}
-    for name, message in unanswered.items():
-        if name in later:  # it was never sent, so it has no id by which its node is known
-            set_message_id(message, name)
-            names[name] = name
-        part = f"; {late[name]}" if late.get(name) else ""
-        reason = f"no answer within {timeout:.0f} s{part}"
-        yield Message(Error(NO_ANSWER, reason), reply_to=message)
+        polling.sleep(left, at_least=_WAIT_PER_NODE * len(owed.waiting))
+    yield from owed.given_up(arrivals, timeout)
+
+
+class _Unanswered:
+    """The nodes of an exchange whose answers are still to come, and what each was asked.
+
+    One node may have been sent several messages, because it was gone, or none yet, because only a
+    few are under way at a time. So what is owed is a node's answer, and not a message's reply.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        what: str,
+        sent: Sent,
+        later: Sent,
+        names: dict[str, str],
+        reconnecting: Reconnecting | None,
+    ) -> None:
+        self.nodes = {names[key]: message for key, message in sent.items()} | later
+        self.waiting = dict(sent)
+        self._grid, self._what = grid, what
+        self._later, self._at_once = dict(later), len(sent)
+        self._names = names
+        self._reconnecting = reconnecting
+
+    def refused(self, message: Message, name: str) -> Iterator[Message]:
+        """Yield the failure of a node whose message was refused, unless it may come back."""
+        self._names[message.metadata.message_id] = name
+        if self._reconnecting is None:
+            self.nodes.pop(name, None)
+            yield Message(Error(NO_ANSWER, "its SuperNode is gone"), reply_to=message)
+            return
+        self._reconnecting.lose(name)
+        self.nodes[name] = message
+
+    def message_ids(self) -> list[str]:
+        """Return the ids of the messages whose replies still count."""
+        return [key for key in self.waiting if self._names[key] in self.nodes]
+
+    def is_settled_by(self, reply: Message) -> bool:
+        """Tell whether a reply is its node's answer, and then wait for that node no longer."""
+        key = reply.metadata.reply_to_message_id
+        if self.waiting.pop(key, None) is None or (name := self._names[key]) not in self.nodes:
+            return False  # the second answer of a node that was asked twice
+        if self._reconnecting is not None and self._reconnecting.takes(name, reply):
+            return False
+        del self.nodes[name]
+        return True
+
+    def ask_those_back(self) -> None:
+        """Ask the nodes again that were gone and are back."""
+        if self._reconnecting is None:
+            return
+        # As Flower sends it: what runs there now has not said that it takes packed messages.
+        again, _ = push(self._grid, self._reconnecting.messages(self.nodes), self._what)
+        self.waiting.update(again)
+        self._names.update({key: self._reconnecting.name(each) for key, each in again.items()})
+
+    def ask_more(self) -> Iterator[Message]:
+        """Ask the next nodes, as many as have answered; yield failures of those that are gone."""
+        for name in list(self._later)[: max(0, self._at_once - len(self.waiting))]:
+            sent, refused = push(self._grid, [self._later.pop(name)], self._what)
+            self.waiting.update(sent)
+            self._names.update(dict.fromkeys(sent, name))
+            for message in refused:
+                yield from self.refused(message, name)
+
+    def given_up(self, arrivals: Arrivals, timeout: float) -> Iterator[Message]:
+        """Yield an error in place of every answer that has not come."""
+        late = {self._names[key]: arrivals.late(key) for key in self.waiting}
+        for name, message in self.nodes.items():
+            if name in self._later:  # it was never sent, so it has no id by which its node is known
+                set_message_id(message, name)
+                self._names[name] = name
+            part = f"; {late[name]}" if late.get(name) else ""
+            reason = f"no answer within {timeout:.0f} s{part}"
+            yield Message(Error(NO_ANSWER, reason), reply_to=message)
 
 
 class _Report:

@@ -210,6 +210,22 @@ def test_nodes_never_asked_are_named_at_the_limit():
     assert who == ["node-0", "node-1", "node-2"]
 
 
+def test_a_node_that_is_gone_when_its_turn_comes_is_named():
+    class Going(CrowdedGrid):
+        def push_messages(self, messages):
+            ids = super().push_messages(messages)
+            return [
+                None if each.metadata.dst_node_id == 3 else key
+                for key, each in zip(ids, messages, strict=True)
+            ]
+
+    with Going(3) as grid:
+        known, replies = after_the_first(grid, at_once=1)
+    assert names(replies[:2]) == ["node-0", "node-1"]
+    assert replies[2].error.reason == "its SuperNode is gone"
+    assert known[replies[2].metadata.reply_to_message_id] == "node-2"
+
+
 def test_only_a_simulation_is_asked_a_few_at_a_time():
     simulated = InMemoryGrid(SimpleNamespace(state=dict))
     assert messages_at_once(simulated) >= (os.cpu_count() or 1)
