@@ -73,10 +73,11 @@ SMALL = 4 * 2**20
 """Bytes of a message's objects that are no arrays, and of what is said of arrays, at most."""
 
 _LEAST_PART = 2**13
-"""Bytes: a message has so many objects at most as it would have if each had these."""
+"""Bytes. A message may have as many objects as if each had this size: every one costs a call, and
+a million tiny ones would keep the server busy for hours."""
 
 _TIMES_NAMED = 4
-"""How many times that the list of a message's objects may be: equal arrays are one object."""
+"""How many times as long the list of their ids may be: equal arrays are one object, named often."""
 
 _HELD = 64 * 2**20
 """Bytes of a reply that are held while the next of its objects is waited for."""
@@ -146,7 +147,7 @@ class ArrivingReply:
             node=grid.node,
             run_id=grid.run.run_id,
         )
-        # the records first: what is too large is known soon, and few bytes are pulled for it
+        # The records first: what is too large is known soon, and few bytes are pulled for it.
         most_parts = most // _LEAST_PART + 100
         parts = islice(iterate_object_tree(tree), _TIMES_NAMED * most_parts + 1)
         named = [part.object_id for part in parts]
@@ -199,6 +200,7 @@ class ArrivingReply:
         """Pull some objects; return whether all are there."""
         if self._too_many:
             raise TooLargeError
+        # A part at a time, so that one large reply does not keep the others waiting.
         pulled = count = 0
         while self._pending and pulled < _AT_A_TIME and count < _OBJECTS_AT_A_TIME:
             key = self._pending[0]
@@ -213,6 +215,7 @@ class ArrivingReply:
             self.moving = True
             self._pending.popleft()
             self.held += len(content)
+            # Counted once, also where it was let go and is pulled a second time.
             self.received += len(content) - self._sizes.get(key, 0)
             self._contents[key], self._sizes[key] = content, len(content)
             pulled, count = pulled + len(content), count + 1
@@ -227,7 +230,7 @@ class ArrivingReply:
         self.held = 0
 
     def _put_together(self) -> Message:
-        self._confirm()
+        self._confirm()  # all is here, so the SuperLink need hold nothing while it is put together
         contents, self._contents = self._contents, {}
         try:
             _check_records(contents)
@@ -277,6 +280,7 @@ def _check_records(contents: dict[str, bytes]) -> None:
 @contextmanager
 def _bounded_responses(grid: Any, most: int) -> Iterator[None]:
     """Refuse, within the block, what the SuperLink sends, by the size that it says first."""
+    # httpx calls a response's hooks when its head is there and its body has not been read.
     client = grid._runtime_client._client
     hooks = client.event_hooks
 
@@ -304,6 +308,7 @@ def lean_arrays(most: int | None = None) -> Iterator[None]:
     most : int, optional
         How many bytes the arrays may have together: an array may name a chunk many times.
     """
+    # Flower looks classes up by name in this dict (1.41, 1.42), and has no other place to plug in.
     registry = cast(dict[str, Any], inflatable_class_registry)
     flowers = registry[Array.__name__]
     registry[Array.__name__] = _LeanArray(most)
@@ -323,21 +328,26 @@ class _LeanArray:
         chunks = dict(children or {})
         about = json.loads(get_object_body(content, Array))
         ids = get_object_children_ids_from_object_content(content)
+        # The sender's choice: an index may be anything, and one chunk be named a million times.
         places = [ids[number] for number in about["arraychunk_ids"]]
         if set(places) != set(chunks):
             raise ValueError("an array that arrived has not the chunks that it names")
-        self._spend(sum(len(chunks[place].data) for place in places))
+        sizes = {place: len(chunk.data) for place, chunk in chunks.items()}
+        self._spend(sum(sizes[place] for place in places))
+        first: dict[str, int] = {}
         last = {place: number for number, place in enumerate(places)}
         buffer = io.BytesIO()  # gives its bytes away without a copy
         for number, place in enumerate(places):
+            first.setdefault(place, buffer.tell())
             buffer.write(chunks[place].data)
             if last[place] == number:
                 chunks[place].data = memoryview(b"")
+        data = buffer.getvalue()
+        # Another array may have an equal chunk, which is this very object: it finds the bytes here.
+        for place, begin in first.items():
+            chunks[place].data = memoryview(data)[begin : begin + sizes[place]]
         return Array(
-            dtype=about["dtype"],
-            shape=tuple(about["shape"]),
-            stype=about["stype"],
-            data=buffer.getvalue(),
+            dtype=about["dtype"], shape=tuple(about["shape"]), stype=about["stype"], data=data
         )
 
     def _spend(self, size: int) -> None:

@@ -50,6 +50,16 @@ def test_an_array_arrives_as_flower_has_it(number):
     assert inflatable_class_registry["Array"] is Array
 
 
+def test_arrays_that_share_a_chunk_arrive_whole():
+    """Flower has equal chunks of different arrays as one object."""
+    record = ArrayRecord([np.zeros(1_400_000), np.zeros(2_000_000), np.ones(2)])
+    contents = {key: part.deflate() for key, part in get_all_nested_objects(record).items()}
+    with lean_arrays():
+        ours = inflate_object_from_contents(record.object_id, contents)
+    for found, sent in zip(ours.values(), record.values(), strict=True):
+        assert found.data == sent.data
+
+
 def test_an_array_of_other_chunks_is_refused():
     _, contents = deflated(ARRAYS[0])
     array_id = next(key for key in contents if contents[key].startswith(b"Array "))
