@@ -29,6 +29,9 @@ __all__ = [
 class FlameError(Exception):
     """Base of all errors of this framework.
 
+    Its children are subclasses of Python's own errors, too, so that ``except ValueError`` takes a
+    wrong config.
+
     Parameters
     ----------
     message : str

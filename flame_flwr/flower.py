@@ -180,6 +180,8 @@ def messages_at_once(grid: Grid) -> int | None:
 @contextmanager
 def in_process(run_id: int, node_id: int) -> Iterator[None]:
     """Give messages made within the block an identity, as Flower's runtimes do."""
+    # Flower has one identity for the whole process, and raises where a message is made without one.
+    # Its private fields, as its properties raise while there is none.
     token = _IN_PROCESS.set(True)
     if not _ENTERED:
         _BEFORE[:] = [TaskIdentity._task_id, TaskIdentity._run_id, TaskIdentity._node_id]
@@ -231,11 +233,13 @@ def is_stop(error: BaseException) -> bool:
     """
     if isinstance(error, KeyboardInterrupt | RunNotRunningException):
         return True
+    # By where it was raised: `sys.exit` and an HTTP error of user code look just the same.
     places = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
     if isinstance(error, SystemExit):
         return not places or not is_user_code(places[-1])
     if not isinstance(error, httpx.HTTPStatusError):
         return False
+    # A run that was stopped has no valid token any more, and the SuperLink answers 401 to it.
     asking = [place for place in places if not place.startswith(_HTTPX)]
     refused = error.response.status_code == HTTPStatus.UNAUTHORIZED
     return refused and bool(asking) and asking[-1].startswith(_FLWR)
@@ -327,6 +331,7 @@ def message_like(
     message: Message, content: RecordDict | None = None, error: Error | None = None
 ) -> Message:
     """Return the same message with another content, or with an error in its place."""
+    # Not by the constructor, which gives a new id, time and sender, and so makes another message.
     return make_message(metadata=message.metadata, content=content, error=error)
 
 
@@ -338,4 +343,5 @@ def reply_of(content: RecordDict, node_id: int) -> Message:
 
 def set_message_id(message: Message, message_id: str) -> None:
     """Give a message the id that a SuperLink would give it."""
+    # Flower offers no setter, and writes it in this way itself, as in `HttpGrid.push_messages`.
     message.metadata.__dict__["_message_id"] = message_id

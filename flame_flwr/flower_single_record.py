@@ -40,6 +40,8 @@ def single_record(tree: Any) -> str | None:
         return None
     records = tree.children[0]
     record = records.children[0]
+    # What Flower's `RecordDict.deflate` writes (1.41, 1.42). Where another Flower writes something
+    # else, no hash is the same, and all objects are pulled as usual.
     names = json.dumps({SINGLE: record.object_id})
     content = f"RecordDict {record.object_id} {len(names)}\0{names}".encode()
     is_known = hashlib.sha256(content).hexdigest() == records.object_id
@@ -63,13 +65,14 @@ def leaving_out_known(messages: Sequence[Message]) -> Iterator[None]:
 
 @cache
 def _push_less() -> None:
+    # `HttpGrid` gives no say in what it pushes, but calls this function by its module's name.
     module: Any = importlib.import_module("flwr.superlink.grid.http_grid")
     push_objects = module.push_objects
 
     def push(objects: dict[str, Any], *arguments: Any, **options: Any) -> None:
         for message in _MESSAGES.get():
             if message.has_content() and list(message.content) == [SINGLE]:
-                objects.pop(message.object_id, None)
+                objects.pop(message.object_id, None)  # other messages may be among the objects
                 objects.pop(message.content.object_id, None)
         push_objects(objects, *arguments, **options)
 

@@ -77,6 +77,7 @@ class CyclicAggregation(ReduceAggregation):
             return
         self._check(node, value)
         super().add(node, value)
+        # A copy: the value may be a view of what arrived, and this goes on when that is gone.
         self._keep(copy_arrays(value[self.model]))
 
     def goes_on(self) -> Any:

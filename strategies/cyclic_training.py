@@ -131,7 +131,7 @@ class CyclicTraining(ModelTraining):
         run, aggregation = self._run, self._aggregation
         assert aggregation is not None
         for node in self._line(run.record.nodes, server_round):
-            run.asks_with(arrays)
+            run.note_sent(arrays)
             yield from messages_for(
                 run, MessageType.TRAIN, server_round, arrays, config, only=(node,)
             )

@@ -111,6 +111,7 @@ def check_enough(run: Run, entry: RoundRecord) -> None:
     NodesMissingError
         There are none, or fewer than ``min-nodes``.
     """
+    # A strategy may ask few nodes on purpose: `min-nodes` counts only where some of them failed.
     answered = len(entry.node_seconds)
     skips = run.settings.on_failure == "skip"  # else only what is declared is left out
     needed = min(run.settings.min_nodes if skips else 1, len(run.record.nodes))
@@ -124,12 +125,13 @@ def check_enough(run: Run, entry: RoundRecord) -> None:
 def _note(record: RunRecord, entry: RoundRecord, node: str, why: str) -> None:
     """Keep a failure's text, once as it is and short in its round: there may be many rounds."""
     entry.failed[node] = one_line(why, _SHORT)
-    entry.node_metrics.pop(node, None)
+    entry.node_metrics.pop(node, None)  # noted as it came, before the aggregation refused it
     record.failures.append({"round": entry.round, "node": node, "why": why})
 
 
 def _said(record: RunRecord, failure: Failure) -> str:
     """Return a failure in words; of a private run without the text that a node shares."""
+    # A node that shares tracebacks shares its errors' texts, and these may quote a figure.
     if not record.public.exact and failure.traceback:
         failure = replace(failure, text="")
     return one_line(failure, _LONGEST)

@@ -97,6 +97,7 @@ class FedNova(ModelTraining):
         merged = dict(merged)
         begun = merged.pop("start", None)
         before = begun if last is None else last["model"]
+        # sum(p / t). Times the weighted mean's distance from w it is sum(p * (w_k - w) / t).
         shares = merged.pop("rows_per_step") / merged.pop("local_n_samples")
         scale = merged.pop("local_steps") * shares
         kept = merged.pop("buffer_values")

@@ -67,7 +67,7 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
         )
         check_sender(run, reply, f"round {number}", entry.node_seconds, entry.failed)
         failure = reply.failure or run.bookkeeping.note(entry, reply)
-        if failure is not None:
+        if failure is not None:  # raises, unless the run goes on without the node
             fail_round(run, entry, reply.node, failure)
         else:
             try:
@@ -81,6 +81,7 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
                 entry.node_bytes[reply.node] = reply.nbytes
         notify(run.record, "answered", reply.node)
         del message, reply  # they may be large, and the next one comes
+    # Which shape is the odd one is known when all are there: the first to come may be that one.
     with noting_node(AGGREGATOR_ID, f"round {number}"):
         odd = aggregation.odd_answers()
     for node, why in odd.items():
@@ -90,6 +91,7 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
     with noting_node(AGGREGATOR_ID, f"round {number}"):
         finished = Finished(*aggregation.finish())
         entry.converged, entry.reason = finished.converged, finished.reason
+        # A user's words may hold an exact figure. `EarlyStopping` has seen to it, and its own stay.
         if not run.record.public.exact and not isinstance(aggregation, EarlyStopping):
             entry.reason = unmeasured(entry.reason)
         payload = run.encoded(finished.aggregate, stays=bool(entry.reason) and not run.evaluates)
@@ -99,7 +101,8 @@ def merge_round(run: Run, number: int, replies: Iterable[Message]) -> ArrayRecor
     if run.in_turn:
         entry.order = list(entry.node_seconds)
     run.bookkeeping.close(entry, finished.aggregate)
-    run.merged(entry, finished, arrays := to_record(payload))
+    arrays = to_record(payload)
+    run.note_merged(entry, finished, arrays)
     return arrays
 
 
@@ -110,7 +113,7 @@ def keep_scores(run: Run, replies: Iterable[Message]) -> None:
     number = len(run.record.history)
     stage = run.record.stage
     stage.enter("evaluation")
-    stage.scores, stage.failed = scores, failed
+    stage.scores, stage.failed = scores, failed  # shared: who looks on sees them fill
     merged = run.sums.begin(number) if run.sums is not None and run.sums.merges_scores else None
     for message in replies:
         reply = read_scores(message, run.transport.sender(message), masked=run.masked)
@@ -118,7 +121,7 @@ def keep_scores(run: Run, replies: Iterable[Message]) -> None:
         if reply.failure is not None:
             failed[reply.node] = fail_evaluation(run, reply.node, reply.failure)
             continue
-        if merged is not None:
+        if merged is not None:  # sums are secure: of single nodes' scores only their sum is kept
             try:
                 merged.add(reply.node, reply.value if run.masked else reply.metrics)
             except AnswerError as error:

@@ -136,6 +136,8 @@ class ReduceAggregation(Aggregation):
     def _for_run(self, leaf: Tree) -> Reduction:
         """Return a leaf's reduction for this run: the same in every round."""
         assert leaf.reduction is not None
+        # One instance for all rounds, as server optimisers have a momentum; a strategy with phases
+        # may declare another reduction at the same place, which begins anew.
         declared, made = self._fresh.get(leaf.path, (None, None))
         if made is None or declared is not leaf.reduction:
             made = leaf.reduction.for_run()

@@ -163,6 +163,7 @@ class ReduceStrategy(StarStrategy):
         if self.first is not None:
             first = declare(self.first, "first", fixed="first" in self._fixed)
         self._trees: dict[bool, Tree] = {False: every, True: first}
+        # A class attribute of this name would be hidden by the one set below, and nobody told.
         if inspect.getattr_static(type(self), "files", None) is not None:
             raise ModelError(f"{name}: files are declared as `outputs`, and not as `files`")
         self.files = checked_outputs(name, self.outputs)
@@ -301,6 +302,7 @@ class ReduceStrategy(StarStrategy):
         """Return what is declared: an argument, else a class attribute, functions unbound."""
         if given is not NOT_GIVEN:
             return given
+        # `getattr` would bind a function that is declared, such as one that reduces, to `self`.
         value = inspect.getattr_static(type(self), name)
         return value.__func__ if isinstance(value, staticmethod) else value
 

@@ -39,12 +39,14 @@ def messages_for(
 
     With `only` it is for these nodes.
     """
-    configs: dict[tuple[bool, int], ConfigRecord] = {}  # few: messages share what they can
+    # Shared by all nodes that are told the same, so that it is made and packed once for a thousand.
+    configs: dict[tuple[bool, int], ConfigRecord] = {}
 
     def config_for(node: str) -> ConfigRecord:
         key = knows, after = node in run.answered, run.after.get(node, 0)
         if key not in configs:
             own = {**config, "round": number, "after": after, "session": run.transport.session}
+            # Once in a run: the node keeps them, and those of a thousand nodes are long.
             everyone = {} if knows else {"analyzers": json.dumps(list(run.transport.addresses))}
             if run.sums is not None:
                 of = number if kind == MessageType.TRAIN else None
@@ -130,6 +132,7 @@ def ask_in_turn(transport: Transport, messages: Any, owner: str, what: str) -> I
             f"{owner}: its nodes are asked one after another, so it must yield each message "
             "when the one before is answered, and not return all of them"
         )
+    # A strategy's generator stands still at its `yield` until the reply before has been merged.
     for message in each_checked(messages, transport.names, owner):
         node = transport.names()[address_of(message)]
         yield from transport.exchange([message], f"{what}, {node}")

@@ -104,14 +104,28 @@ class Run:
         """Whether nodes' answers are masked."""
         return self.sums is not None and self.sums.masked
 
-    def finished(self, num_rounds: int | None) -> bool:
-        """Tell whether the last round was the last one.
+    def rounds(self, num_rounds: int | None) -> Iterator[int]:
+        """Begin one round after another and yield its number, until the last one is over.
+
+        Parameters
+        ----------
+        num_rounds : int or None
+            Stop after so many, even if not converged.
 
         Raises
         ------
         NotConvergedError
             ``max-rounds`` are over.
         """
+        while not self._is_over(num_rounds):
+            number, self._asked = self.number + 1, None
+            self._enter_kept_data(number)
+            self.record.stage.enter("round", number)
+            notify(self.record, "entered", number)
+            self._started = time.perf_counter()
+            yield number
+
+    def _is_over(self, num_rounds: int | None) -> bool:
         history = self.record.history
         # A reason to stop comes first: an analysis may converge in the very last round allowed.
         if history and history[-1].reason:
@@ -125,23 +139,15 @@ class Run:
 
     @property
     def number(self) -> int:
-        """The last round's number."""
+        """How many rounds are over, those of a run that this one goes on with among them."""
         return len(self.record.history)
 
-    def enter(self) -> int:
-        """Begin a round; return its number."""
-        number, self._asked = self.number + 1, None
-        self._enter_kept_data(number)
-        self.record.stage.enter("round", number)
-        notify(self.record, "entered", number)
-        self._started = time.perf_counter()
-        return number
-
-    def sent(self) -> ArrayRecord:
+    def to_send(self) -> ArrayRecord:
         """Return the aggregate for this round's messages, in a record that may be changed."""
+        # Nodes tell "no aggregate yet" by a value, as a message without arrays is no payload.
         return to_record(encode(None)) if self.arrays is None else self.arrays.copy()
 
-    def asks_with(self, arrays: ArrayRecord) -> None:
+    def note_sent(self, arrays: ArrayRecord) -> None:
         """Note what the next nodes are sent, where a round's nodes get one aggregate each."""
         self._asked = arrays
 
@@ -174,18 +180,22 @@ class Run:
         try:
             return encode(aggregate, allow_pickle=self.allow_pickle)
         except PayloadError:
+            # A figure or a fitted model of any kind is fine as the last one: no node gets it.
             if not stays:
                 raise
             return encode(None)
 
-    def merged(self, entry: RoundRecord, finished: Finished, arrays: ArrayRecord) -> None:
+    def note_merged(self, entry: RoundRecord, finished: Finished, arrays: ArrayRecord) -> None:
         """Take what the aggregation made of a round."""
         self.record.aggregate = finished.aggregate
         self.record.history.append(entry)
         self._change = finished.change
+        # A copy, as `aggregate_train` returns the record itself, and may have put arrays into it.
         self._merged = arrays.copy()
 
-    def accept(self, arrays: ArrayRecord | None, metrics: MetricRecord | None, method: str) -> None:
+    def accept_aggregate(
+        self, arrays: ArrayRecord | None, metrics: MetricRecord | None, method: str
+    ) -> None:
         """Take as the aggregate what was merged, or what a user's strategy has put in its place.
 
         Raises
@@ -196,7 +206,7 @@ class Run:
         if arrays is None:
             raise NodeFailedError(f"{method} returned no arrays: there is no aggregate")
         history = self.record.history
-        if self._merged is None:  # the strategy has merged by itself
+        if self._merged is None:  # the strategy merged by itself, so nobody made an entry
             history.append(RoundRecord(self.number + 1))
         replaced = arrays != self._merged
         # Decoded a second time only where it must be: a user's strategy changed what was merged,
@@ -204,18 +214,19 @@ class Run:
         if replaced or self._may_share(arrays):
             self.record.aggregate = self._decoded(from_record(arrays), copies=replaced)
             history[-1].aggregate = describe(self.record.aggregate)
-            self._remember()
+            self._tell_aggregation()
         self._merged = None
         self.arrays = self.result.arrays = arrays
         if metrics is not None:
             self.result.train_metrics_clientapp[self.number] = metrics
 
-    def close_round(
+    def end_round(
         self, evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None
     ) -> None:
         """Complete a round's entry, tell everybody who looks on, and score on the server."""
         record, entry = self.record, self.record.history[-1]
         entry.seconds = time.perf_counter() - self._started
+        # What is only shown must not end a run of hours: it is logged where it fails.
         with shielded("the aggregate's change"):
             record.note_change(self._change)
         record.stage.closed = entry.round
@@ -229,12 +240,12 @@ class Run:
 
     def _may_share(self, arrays: ArrayRecord) -> bool:
         """Tell whether the aggregate may be a view of what travels: it is then held only once."""
-        goes_on = not self.record.history[-1].reason
+        goes_on = not self.record.history[-1].reason  # the last one is the caller's, to be changed
         is_large = len(arrays) > 1  # beside the header
         return goes_on and is_large and self.reads_only
 
-    def leave_rounds(self) -> None:
-        """End the rounds: what the aggregator keeps from now on is of none of them."""
+    def end_rounds(self) -> None:
+        """End the rounds: what the aggregator keeps from now on belongs to none of them."""
         if self.sums is not None:
             self.record.secure = self.sums.about()
         self._own_memory()
@@ -249,7 +260,7 @@ class Run:
         with shielded("the evaluation's line"):
             log_evaluation(self.record)
 
-    def finish(self) -> None:
+    def make_result(self) -> None:
         """Make the result of the last aggregate."""
         self.record.stage.enter("finishing")
         with shielded("a look at what is shown"):
@@ -259,12 +270,12 @@ class Run:
             self.record.result = final(self.record.aggregate, self.record.evaluations)
 
     def close(self) -> None:
-        """Leave the record as a caller may have it, however the run ends."""
+        """Leave the record as a caller may have it, also after a failure."""
         self._own_memory()
         with shielded("the privacy budget"):
             self.record.filters.log_budgets()
 
-    def take_up(
+    def begin_from(
         self, initial: ArrayRecord | None, kept: AnalysisState | None, strategy: RoundLoop
     ) -> None:
         """Begin with an aggregate of the caller's, or where another run has stopped."""
@@ -278,7 +289,7 @@ class Run:
         self.after.update(kept.after)
         self.arrays = None if kept.aggregate is None else to_record(kept.aggregate)
         self.aggregation.load(kept.aggregation)
-        self._remember()
+        self._tell_aggregation()  # what it saves leaves the aggregate out: it is there already
         vars(strategy).update(kept.strategy)
         logger.info("going on after round %d", self.number)
 
@@ -308,7 +319,7 @@ class Run:
             strategy=strategy._kept(),
         )
 
-    def _remember(self) -> None:
+    def _tell_aggregation(self) -> None:
         self.aggregation.replace(self.record.aggregate)
 
     def _decoded(self, payload: Payload, *, copies: bool = True) -> Any:

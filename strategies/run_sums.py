@@ -154,6 +154,7 @@ class RunSums:
         """Keep the forms of answers: those of later ones must be the same."""
         self._forms.setdefault(self.declared(number).to_text(), added.forms)
         of = "scores." if number is None else ""
+        # the first field counts the nodes, and is no sum that anybody has declared
         self._fields |= {of + field.key: field.grid for field in added.fields[1:]}
 
     def save(self) -> str:

@@ -96,7 +96,7 @@ def make_server_app(declaration: Declaration) -> ServerApp:
                 paths = folder.write_success(outputs, record, context.run_config)
                 if checkpoint is not None:
                     checkpoint.clear()
-            except BaseException as error:
+            except BaseException as error:  # Flower ends a stopped run by SystemExit, too
                 hint_relative(error)
                 fail(_stopped() if is_stop(error) else error)
                 raise
@@ -125,7 +125,7 @@ def _run(
         from flame_flwr.privacy.budget import can_account
 
         can_account(filters)
-    own = declaration.strategy()
+    own = declaration.strategy()  # a new one: Flower may run the app's `main` again in a process
     strategy, outputs = _selected(settings, own, declaration.outputs, run_config)
     strategy.check_analyzer(declaration.plan.analyzer, declaration.plan.analyzer_kwargs)
     strategy.nodes_read_first = bool(declaration.plan.expects)

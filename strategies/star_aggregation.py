@@ -70,6 +70,7 @@ class StarAggregation(Aggregation):
     def finish(self) -> Finished:
         """Run ``aggregate`` on the values in participant order."""
         answered = [node for node in self._nodes if node in self._values]
+        # Popped, so that the user's list alone holds them, and large ones can go while it works.
         values = list(map(self._values.pop, answered))
         self.aggregator.answered_node_ids = answered
         try:

@@ -1,7 +1,7 @@
 """``StarStrategy``: a Flower strategy that runs a STAR analysis.
 
-Flower's own has a fixed number of rounds; this one goes on until its aggregation has finished:
-:mod:`flame_flwr.strategies.round_loop` has the loop.
+Flower's own strategies run a fixed number of rounds. This one goes on until its aggregation has
+finished; the loop is in :mod:`flame_flwr.strategies.round_loop`.
 """
 
 from __future__ import annotations
@@ -331,8 +331,8 @@ class StarStrategy(RoundLoop):
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
         run = start_run(self, grid, settings, record, simple_analysis, num_rounds, kept)
         with self._under_way(run):
-            run.take_up(initial_arrays, kept, self)
+            run.begin_from(initial_arrays, kept, self)
             self._run_rounds(run, num_rounds, train_config, evaluate_fn, checkpoint)
             self._run_evaluation(run, evaluate_config)
-            run.finish()
+            run.make_result()
         return run.result

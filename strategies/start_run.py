@@ -82,7 +82,7 @@ def start_run(
     result = StarResult() if record is None else StarResult(record=record)
     record = result.record
     transport = _transport(strategy, grid, settings, record, kept)
-    masked = strategy.secure is True
+    masked = strategy.secure is True  # `False`: the same sums, of parts that are not masked
     if masked and settings.on_failure == "skip":
         raise ConfigError(
             'on-failure = "skip" does not go with secure sums: without all parts there is no sum. '
@@ -97,6 +97,7 @@ def start_run(
     keys = strategy.metric_keys()
     metrics = dict(keys) if isinstance(keys, Mapping) else dict.fromkeys(keys, "")
     check_names(metrics, f"{type(strategy).__name__}: metrics")
+    # Only now: an aggregator's constructor may ask for the ids of all participants.
     nodes = tuple(record.nodes)
     identity = Identity(AGGREGATOR_ID, nodes, settings.analysis_id, settings.project_id)
     with noting_node(AGGREGATOR_ID, "its constructor"):
@@ -138,6 +139,7 @@ def _transport(
     if isinstance(grid, Transport):
         return grid
     return_freed_memory()
+    # A new id for a new analysis: nodes keep its analyzers under it, and find no other's there.
     if kept is None:
         return GridTransport(grid, settings, secrets.token_hex(16), stage=record.stage)
     after = {node: kept.after.get(node, 0) for node in kept.nodes}

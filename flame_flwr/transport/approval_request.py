@@ -1,6 +1,7 @@
 """Asking nodes whether their hospitals have approved the app, and nothing else.
 
-An app that is not approved is kept at the node for a look at it, so to ask is to send it there.
+A node keeps an app that it was sent and that is not approved, so that somebody at the hospital can
+look at it. So to ask for approval is to send the app there.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def ask_for_approval(grid: Grid, settings: RunSettings) -> dict[str, str]:
     """
     asking = _Asking(grid, settings)
     patience = settings.approval_within or 0.0
+    # Nodes that are there have the time that the hospitals were given; for those that are not,
+    # there is `node-timeout` at least, as they may still be starting.
     started = time.monotonic()
     while True:
         asking.ask()
@@ -70,7 +73,7 @@ def ask_for_approval(grid: Grid, settings: RunSettings) -> dict[str, str]:
 
 
 class _Asking:
-    """Who was asked, when, and what each said last."""
+    """Who was asked, when, and what each of them said last."""
 
     def __init__(self, grid: Grid, settings: RunSettings) -> None:
         self._grid = grid
@@ -81,19 +84,20 @@ class _Asking:
         self._said: dict[str, str] = {}
 
     def ask(self) -> None:
-        """Say hello to whom that is due, and log what is new."""
+        """Say hello to the nodes that are due, and log what is new."""
         online, now = online_nodes(self._grid), time.monotonic()
         wanted = self._nodes if isinstance(self._nodes, tuple) else None
+        # One that has gone is asked anew when it is back: its config may be another then.
         self._heard = {key: each for key, each in self._heard.items() if key in online}
         due = [
             address
             for address in to_be_asked(sorted(online), online, wanted)
-            if address not in self._heard
+            if address not in self._heard  # only a refusal may change; an approval stands
             or (self._heard[address].failure and now - self._asked[address] > self._again)
         ]
         if not due:
             return
-        sent = send_hello(self._grid, due, "")
+        sent = send_hello(self._grid, due, "")  # no session, so that nothing is kept of it there
         self._asked |= dict.fromkeys(due, now)
         self._again = min(self._again * _GROWTH, _LATE)
         arrivals = Arrivals(self._grid)

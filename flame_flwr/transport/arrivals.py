@@ -1,8 +1,7 @@
 """Taking the replies to an exchange, each at its own pace and within its limit.
 
-What a node sends is its own matter until it has come whole: it delays no other reply, and takes no
-more memory than a node may have. What it says is read elsewhere, in
-:mod:`flame_flwr.transport.read_reply`.
+Until a reply is complete it concerns nobody but its node: it delays no other reply, and takes no
+more memory than a node may have. What it says is read in :mod:`flame_flwr.transport.read_reply`.
 """
 
 from __future__ import annotations
@@ -35,8 +34,9 @@ __all__ = ["Arrivals", "Sizes"]
 
 _PULLED_AT_ONCE = 64 * 2**20
 _HELD_TOGETHER = 2**30
-"""Bytes of replies that have arrived in part, above which only the fullest of them goes on; as many
-as one may have, where that is more."""
+"""Bytes of replies that have arrived in part, above which only the fullest of them goes on: without
+that, a thousand nodes that each send half an answer fill the server's memory. It is as many as one
+reply may have, where that is more."""
 
 
 class Sizes:
@@ -74,7 +74,7 @@ class Arrivals:
     grid : Grid
         Flower's.
     most : int, optional
-        How many bytes a reply may have; of hello, where all is small, it need not be said.
+        How many bytes a reply may have. Without it as many as an answer to hello, which is small.
     sizes : Sizes, optional
         Says how many are pulled at once, where a Grid gives whole replies only.
     """
@@ -102,6 +102,7 @@ class Arrivals:
                     yield reply if error is None else message_like(reply, error=error)
                     del reply
             return
+        # A SuperLink gives the ids of a reply's objects once, so those of earlier calls are kept.
         known = {key: self._arriving[key] for key in ids if key in self._arriving}
         new = [key for key in ids if key not in known]
         found = pull_replies(self._grid, new, self._most) if new else []
@@ -133,6 +134,7 @@ class Arrivals:
 
     def _has_room(self, key: str) -> bool:
         """Tell whether more of a reply may be held: beyond the limit of one of them only."""
+        # Those that wait for their node are let go first; of the rest one is completed at a time.
         replies = self._arriving.values()
         if sum(reply.held for reply in replies) <= max(self._most, _HELD_TOGETHER):
             return True
@@ -156,6 +158,7 @@ class Arrivals:
         except PayloadError as error:  # it is this node's failure, and of no other
             return Error(UNREADABLE, str(error))
         self._sizes.note(bulk)
+        # Only arrays may be large: Python builds every value of the other records by itself.
         is_large = bulk + small > self._most or small > SMALL
         return Error(TOO_LARGE, _too_large(self._most)) if is_large else None
 
@@ -174,7 +177,8 @@ def _too_large(most: int) -> str:
 
 
 def _content_bytes(message: Message) -> tuple[int, int]:
-    """Return how many bytes a reply's arrays have, and all else, roughly."""
+    """Return how many bytes a reply's arrays have, and roughly how many all else has."""
+    # By the bytes that are there: what an array says of its own shape may be made up.
     bulk = small = 0
     for record in message.content.values() if message.has_content() else ():
         if isinstance(record, ArrayRecord):

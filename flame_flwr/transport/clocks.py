@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["CLOCK", "read_clock", "told_clock", "warn_of_clocks"]
 
 CLOCK = "clock"
+"""What it is called in hello."""
+
 _LARGEST = 1e9
+"""Seconds: more than that, or no number, is no difference of clocks and is not shown."""
+
 _WORTH_SAYING = 2.0
+"""Seconds: less cannot be told, as the server's ``Date`` has whole seconds."""
 
 
 def told_clock(difference: float | None) -> dict[str, float]:

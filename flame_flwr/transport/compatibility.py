@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["must_upgrade", "read_versions", "warn_of_versions"]
 
 _LONGEST = 10_000
+"""Characters of a node's list of versions; ours has about a hundred."""
+
 _VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,40}", re.ASCII)
 
 
@@ -31,6 +33,7 @@ def must_upgrade(wire: object, framework: str) -> str:
     framework : str
         Its version of flame-flwr; empty of one that does not say.
     """
+    # Both are shown: what is no version, such as lines of a forged log, is left out.
     wire = wire if isinstance(wire, int) else None
     framework = framework if _VERSION.fullmatch(framework) else ""
     if wire == WIRE_VERSION and release(framework) == release(__version__):

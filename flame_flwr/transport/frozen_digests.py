@@ -8,6 +8,8 @@ from collections.abc import Iterable
 __all__ = ["read_digests", "write_digests"]
 
 _MOST = 100
+"""How many digests an answer may have; its reader refuses longer texts before it splits them."""
+
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 

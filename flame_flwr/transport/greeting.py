@@ -34,6 +34,8 @@ __all__ = ["Greeting", "parse_hello", "send_hello"]
 _LONGEST_NAME = 200
 _LONGEST_VERSION = 40
 _LONGEST_STATES = 10_000
+"""Characters of what a node says: no node may fill the server's log, or its memory by JSON."""
+
 _WORD = re.compile(r"[a-z]{1,20}")
 _STARTING = (
     "this node is connected and has not said its name yet. Its log says whether it is still "
@@ -145,6 +147,7 @@ def parse_hello(asked: Message, reply: Message, *, reads_first: bool = False) ->
     reads_first : bool
         As for :func:`say_hello`.
     """
+    # The one that was asked: for a node that is gone Flower answers itself, as node 1.
     address = asked.metadata.dst_node_id
     if reply.has_error() and reply.error.code == OFFLINE:
         return None
@@ -175,6 +178,7 @@ def _read(address: int, reply: Message) -> Greeting:
     name = _readable_name(said.get("name", ""), address)
     partitions = said.get("partitions")
     partitions = partitions if isinstance(partitions, int) else 0
+    # Before the versions are compared: a failure comes without them.
     if "failure" in said:
         failure = Failure.from_json(said["failure"])
         state = str(said.get("approval", ""))
@@ -202,7 +206,7 @@ def _read(address: int, reply: Message) -> Greeting:
         versions=read_versions(said.get("versions")),
         packs=bool(said.get("packs")),
         clock=read_clock(said.get(CLOCK)),
-        gated=said.get("gated") is True,
+        gated=said.get("gated") is True,  # only a clear yes: `require-gate` relies on it
         hospital=_hospital(said.get("hospital")),
         secure=_entry(name, said.get("secure")),
     )
@@ -210,6 +214,7 @@ def _read(address: int, reply: Message) -> Greeting:
 
 def _readable_name(said: object, address: int) -> str:
     """Return a node's name, its address where it says none; ``''`` where it cannot be one."""
+    # It is printed, so that no line break may be in it; and the aggregator's is taken.
     name = str(said) or str(address)
     unfit = len(name) > _LONGEST_NAME or not name.isprintable() or name == AGGREGATOR_ID
     return "" if unfit else name

@@ -88,6 +88,7 @@ class GridTransport(Transport):
         settings, self._asked_at = self._settings, time.monotonic()
         if settings.approval_within is not None:
             raise ConfigError("only the ServerApp of a StarModel can ask for approval alone")
+        # An analysis goes on with the nodes that it was begun with, whatever `nodes` says now.
         if self._after is not None:
             settings = replace(settings, nodes=tuple(self._after))
         nodes = settings.nodes
@@ -104,6 +105,7 @@ class GridTransport(Transport):
         check_states(present, self._after or {}, resumable=bool(settings.checkpoint))
         self.take_part(present)
         self._packing = {each.address: _record_name(each) for each in present if each.packs}
+        # Flower's own SuperNode is silent while it answers, for which nobody may call it gone.
         self._signing = frozenset(each.name for each in present if each.gated)
         return chosen
 
@@ -129,6 +131,7 @@ class GridTransport(Transport):
             self._signing,
             idle=self._asked_at - before > IDLE_AFTER - _MARGIN,
         )
+        # A refused message has no place in `sent`, and yet its node's failure must have a name.
         for message in refused:
             self.asked[message.metadata.message_id] = names[message.metadata.dst_node_id]
         return pull(
@@ -153,5 +156,6 @@ class GridTransport(Transport):
 
 def _record_name(greeting: Greeting) -> str:
     """Return what the one record of a small message is called on its way to a node."""
+    # To leave objects of a message out, one must know which Flower makes: those of our version.
     same_flower = greeting.versions.get("flwr") == installed()["flwr"]
     return SINGLE if greeting.gated and same_flower else PACKED

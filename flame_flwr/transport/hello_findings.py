@@ -23,6 +23,7 @@ __all__ = ["failed_nodes", "failure_of", "read_findings", "refusal", "show_table
 _MOST = 50
 _LONGEST = 300
 _MOST_CHARACTERS = 2**20
+"""How many findings are shown, of how many characters each, and how long their text may be."""
 
 
 def write_findings(found: Iterable[Mismatch]) -> str:
@@ -42,6 +43,7 @@ def read_findings(text: object) -> tuple[Mismatch, ...] | None:
     """
     if not isinstance(text, str):
         return None
+    # The length first: JSON that is all brackets takes many times its characters in memory.
     try:
         listed = json.loads(text) if len(text) <= _MOST_CHARACTERS else []
     except (ValueError, RecursionError):

@@ -158,7 +158,7 @@ class InProcess(ProcessGrid, Transport):
             logger.info("--- %s ---", what[:1].upper() + what[1:])
         names = self.names()
         self.asked = {self.number(message): names[address_of(message)] for message in messages}
-        self._last = None
+        self._last = None  # a strategy may send a record of its own again, with other arrays in it
         return map(self.answer, messages)
 
     def answer(self, message: Message) -> Message:
@@ -173,7 +173,7 @@ class InProcess(ProcessGrid, Transport):
         asking = self._asking(address, kind, config, aggregate)
         if kind == MessageType.EVALUATE:
             return self._evaluation(node, number, aggregate, message, asking)
-        if is_first:
+        if is_first:  # the reply to the first message says how much data there is
             node.weigh_data()
         started = perf_counter()
         with noting_node(node.identity.id, f"round {number}"):
@@ -184,6 +184,7 @@ class InProcess(ProcessGrid, Transport):
                 passed = self._gates[address].result(
                     payload, study, number, aggregate, node.metrics, sparse=asking is None
                 )
+                # Masked after the gate: rules and filters must see what the numbers are.
                 if asking is not None:
                     masked = asking(look_into(passed.payload).value, node.study().sums)
                     return LocalReply(encode(np.frombuffer(masked, np.uint8)), {}, message)

@@ -1,4 +1,4 @@
-"""Messages in this process: Flower's are made of them when a strategy of a user's own looks at one.
+"""Messages in this process, which become Flower's only when a user's own strategy looks into one.
 
 Flower's records and metadata cost more than a round on scalars does, and copy large arrays.
 """
@@ -26,6 +26,7 @@ PREFIX = {MessageType.TRAIN: "fitins", MessageType.EVALUATE: "evaluateins"}
 """What the names of a request's records begin with."""
 
 _NOTHING = RecordDict()
+"""Shared by all: Flower's constructor wants a content, and the real one is set when it is read."""
 
 
 class _LocalMessage(Message):
@@ -55,7 +56,7 @@ class _LocalMessage(Message):
     def metadata(self) -> Metadata:
         """Flower's metadata."""
         if not self.made:
-            self.made = True
+            self.made = True  # first, as `set_message_id` reads the metadata
             self._make()
             set_message_id(self, self.message_id)
         return super().metadata
@@ -69,7 +70,7 @@ class _LocalMessage(Message):
 
     @content.setter
     def content(self, value: RecordDict) -> None:
-        _ = self.metadata
+        _ = self.metadata  # Flower's setter needs what its constructor has set
         self.unread = None
         Message.content.fset(self, value)  # type: ignore[attr-defined]
 

@@ -40,7 +40,8 @@ _NAMES, _KEY = (PACKED, SINGLE), "records"
 _MOST = 2**20
 """Bytes of a packed message: more are better off in chunks, side by side."""
 _BYTES_PER_LIST, _FEW_LISTS = 3, 8
-"""A list is a record's entry, or an array's shape: its name and value have some bytes."""
+"""A list is a record's entry, or an array's shape, so it comes with a few bytes of name and value.
+More lists than that are forged: an empty one has a single byte here, and 56 in memory."""
 
 _KINDS: dict[str, type[ArrayRecord | ConfigRecord | MetricRecord]] = {
     "arrays": ArrayRecord,
@@ -102,6 +103,7 @@ def pack_each(messages: Iterable[Message], nodes: Mapping[int, str]) -> list[Mes
     nodes : mapping of int to str
         By the addresses of those that can unpack them, the name of the one record.
     """
+    # By identity: an aggregate for a hundred nodes is packed once, and compared with nothing.
     known: dict[tuple[object, ...], RecordDict | None] = {}
     found = []
     for message in messages:
@@ -130,7 +132,7 @@ def unpack(message: Message) -> Message:
         return message
     try:
         data = message.content[name][_KEY]
-        if not isinstance(data, bytes) or len(data) > _MOST:
+        if not isinstance(data, bytes) or len(data) > _MOST:  # whoever packs keeps to that
             raise WireError("no bytes, or too many")
         described, bulk = _read(data)
         return message_like(message, unpack_records(described, bulk))
@@ -206,6 +208,7 @@ def _read(data: bytes) -> Any:
             raise WireError("too many lists")
         return items
 
+    # Flower's records have neither maps nor extensions, which could be made to cost more.
     return msgpack.unpackb(data, list_hook=counted, object_hook=_refuse, ext_hook=_refuse)
 
 

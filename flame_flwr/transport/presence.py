@@ -29,7 +29,7 @@ _LOOK_EVERY, _PER_NODE = 0.5, 0.01
 """Seconds between two looks, and how many more with every node: each is asked for in the answer."""
 
 _SILENT = 2.5 * SIGN_EVERY
-"""Seconds without a sign after which a node is not heard of."""
+"""Seconds without a sign after which a node counts as silent: one sign may be late, two are not."""
 
 _BEGINS = 0.5
 """Seconds after which a node that was asked has begun, unless it was idle for long."""
@@ -104,6 +104,7 @@ class Presence:
             if asked is not None and name not in asked:
                 continue
             until = online[address].until
+            # A sign is seen by this time having changed: it is of the SuperLink's clock, not ours.
             if name not in self._until:  # it has just been asked, and may not have begun
                 self._until[name], self._heard[name] = until, self._looked + self._begins
             elif self._until[name] != until:

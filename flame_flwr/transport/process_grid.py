@@ -79,6 +79,7 @@ class ProcessGrid(Grid):
     def number(self, message: Message) -> str:
         """Give a message the id that its reply will name, and return it."""
         message_id = f"message-{next(self._numbers)}"
+        # A local message is given Flower's metadata when somebody asks for them: most never are.
         if isinstance(message, LocalRequest):
             message.message_id = message_id
         if not isinstance(message, LocalRequest) or message.made:

@@ -39,7 +39,11 @@ SUMS = "sums"
 """The key of an evaluation's masked answer."""
 
 _LONGEST_SIZE = 200
+"""Characters of a node's line on how much data it has; a longer one is not shown."""
+
 _LONGEST_SECONDS = 1e9
+"""Thirty years: more, NaN or less than nothing would spoil sums and charts of times."""
+
 _KINDS = {
     NO_ANSWER: "timeout",
     RAISED: "exception",
@@ -126,6 +130,7 @@ def read_result(
         else:
             arrays = message.content.get("fitres.parameters")
             payload = from_record(arrays if isinstance(arrays, ArrayRecord) else {})
+        # Without pickles, whatever the analysis allows: nothing but sums can be in it.
         if masked:
             value = masked_answer(decode(payload, copies=False, room=room))
             return Reply(node, value, payload.nbytes)
@@ -144,7 +149,7 @@ def read_result(
             frozen=read_digests(said.get("frozen")),
             data_changed=said.get("data-changed") is True,
         )
-    except PayloadError as error:
+    except PayloadError as error:  # the text is ours, and quotes what this side was sent
         return Reply(node, failure=Failure.of(error, share=True))
     except Exception as error:  # whatever it holds, in whatever form, is its node's failure
         return Reply(node, failure=Failure.of_odd_answer("unreadable", error))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["check_states", "say_hello"]
 
 _SAY_EVERY = 15.0
+"""Seconds between two lines of the log about who is still missing."""
+
 _TWICE = (
     "two nodes have the name {!r}: give each its own `name` in its node config; "
     "if one was just killed and started again, try again in a minute"
@@ -97,7 +99,7 @@ def say_hello(
     while True:
         left = started + limit - time.monotonic()
         online = online_nodes(grid)
-        seen |= online
+        seen |= online  # a name that a key has is no other node's, even while its node is away
         for address in greeted.keys() - online.keys():
             logger.info("hello: node %s has gone again", greeted.pop(address).name)
         new = to_be_asked([each for each in online if each not in greeted], online, wanted)
@@ -106,6 +108,7 @@ def say_hello(
             for reply in pull(
                 grid,
                 sent,
+                # whoever is there at the last moment still has a second for its answer
                 timeout=max(left, within),
                 what="hello",
                 arrivals=Arrivals(grid),
@@ -217,6 +220,7 @@ def _why_lost(greeting: Greeting, round_before: int) -> str:
 def _still_missing(greeted: list[Greeting], settings: RunSettings) -> str:
     """Say how many nodes are missing, and which; '' where waiting is at its end."""
     nodes = settings.nodes
+    # A simulation's nodes come one by one within a moment, and those that fail are named together.
     simulated = max((greeting.partitions for greeting in greeted), default=0)
     failed = any(greeting.failure for greeting in _meant(greeted, nodes))
     if failed and not simulated and settings.on_failure != "skip":

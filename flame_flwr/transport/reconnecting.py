@@ -107,7 +107,9 @@ class Reconnecting:
         nodes = online_nodes(self._grid)
         self._seen |= nodes
         online = {address: node.activated for address, node in nodes.items()}
-        if self._lost:  # one may have come back under another address before this exchange began
+        # Nodes that take no part are asked who they are, too: a lost one may have come back among
+        # them, under another address, before this exchange began.
+        if self._lost:
             self._known -= self._strangers
             self._strangers = set()
         self._find(set(online) - self._known)
@@ -117,6 +119,8 @@ class Reconnecting:
             address = self._addresses[name]
             if name not in unanswered or address not in online:
                 continue
+            # A SuperNode that is killed and back within a minute was never offline to Flower. Its
+            # message is lost all the same, and only its new time of activation says so.
             restarted = online[address] != self._since.get(address, online[address])
             if name in self._lost or restarted:
                 again.append(self._again(name, address))
@@ -165,6 +169,7 @@ class Reconnecting:
 
     def _adopt(self, online: Container[int]) -> None:
         """Take new addresses for nodes that are gone; another node of that name stays out."""
+        # While the old address is online its node may still answer, and two must not count as one.
         for name, address in list(self._found.items()):
             if name in self._lost or self._addresses[name] not in online:
                 del self._found[name]
