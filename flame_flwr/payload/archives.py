@@ -38,15 +38,19 @@ def check_archive(data: bytes) -> Any:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         sizes = {member.filename: member.file_size for member in members}
+        # `open` gives the last one of a name, so that the sizes of the others would be nobody's.
         if len(sizes) != len(members):
             raise ValueError("two members of one name")
+        # Deflate makes a thousand bytes of one; skops itself stores members as they are.
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise ValueError("a compressed member")
+        # Entries of the directory may all name the same bytes: a "zip bomb" without compression.
         if sum(sizes.values()) > len(data):
             raise ValueError("members larger than the file")
         for member in members:
             _check_member(archive, member)
         schema = json.loads(archive.read(_SCHEMA))
+    # skops reads a member anew for every node of the schema that names it.
     if sum(sizes[name] for name in _references(schema)) > _ALLOWANCE + _GROWTH * len(data):
         raise ValueError("members that are read again and again")
     return schema
@@ -72,6 +76,7 @@ def kinds(schema: Any) -> set[tuple[str, str, str]]:
 
 def _check_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Check what `numpy.load` would see, whatever the member is called."""
+    # By the first bytes, as `numpy.load` does: it takes a zip file for one with more arrays in it.
     with archive.open(member) as file:
         start = file.read(HEADER_LIMIT)
     if start.startswith(b"\x93NUMPY"):
@@ -101,3 +106,4 @@ _SCHEMA = "schema.json"
 _TYPE = ("module", "class", "loader")
 _ALLOWANCE = 16 * 2**20
 _GROWTH = 8
+"""What all members that are read may have together: so many bytes, and so many times the file's."""

@@ -36,6 +36,11 @@ class Payload:
     arrays : tuple of ndarray
         The arrays of more than `INLINE_LIMIT` bytes, not copied.
 
+    Notes
+    -----
+    ``_trusted`` says that this process has made it, or has decoded it before: then it is decoded
+    without a count of what that takes.
+
     Examples
     --------
     >>> import numpy as np
@@ -145,6 +150,7 @@ def decode(
 
 def _writable_number(items: list[Any], decoder: Decoder) -> int:
     raw = bytes(memoryview(*items))
+    # Python refuses to write longer ones as text, and took minutes before it did (CVE-2020-10735).
     if len(raw) > _MOST_BYTES:
         raise PayloadError(
             f"The value has a whole number of more than {_MOST_BYTES} bytes, which cannot be "

@@ -27,6 +27,7 @@ Cost = int | Callable[[list[Any]], int]
 
 
 _MOST_OF_ONE = ("max_array_len", "max_map_len")
+# Keys may be anything that can be hashed, and texts hold lone surrogates: `os.listdir` gives such.
 _READING: dict[str, Any] = {"strict_map_key": False, "unicode_errors": "surrogatepass"}
 
 
@@ -98,6 +99,7 @@ class Decoder:
             beside = sum(array.nbytes for array in self._arrays if array is not None)
             self._work = Work(len(header) + beside, beside, self._room)
             _, _, value = self._document(header)
+        # Anywhere but first in a list, a marker would itself be in the value: an object of ours.
         if self._open_tags:
             raise PayloadError(f"{_INVALID}: it has a marker outside of a tagged list.")
         if self._arrays and any(array is not None for array in self._arrays):
@@ -144,6 +146,7 @@ class Decoder:
         return array.data
 
     def _tag(self, code: int, data: bytes) -> Tag:
+        # A marker has no data: a megabyte in each would be read, and never looked at.
         tag = self._instead.get(code) or _TAGS.get(code)
         if tag is None or data:
             raise PayloadError(f"{_INVALID}: it has a marker of an unknown kind.")
@@ -151,6 +154,7 @@ class Decoder:
         return tag
 
     def _build_counted(self, items: list[Any]) -> object:
+        # All before the value is built: afterwards its memory would be taken, or its time gone.
         self._count(len(items))
         self._work.for_list(len(items))
         if items and type(items[0]) is Tag:
@@ -161,6 +165,7 @@ class Decoder:
     def _dict(self, pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
         self._count(len(pairs))
         self._work.for_dict(len(pairs))
+        # Pairs and not a dict, as a dict of forged keys would have taken its time by now.
         check_hashes(key for key, _ in pairs)
         return dict(pairs)
 

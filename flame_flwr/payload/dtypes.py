@@ -52,6 +52,7 @@ def dtype_from_spec(spec: object) -> np.dtype[Any]:
     """
     if type(spec) is str:
         return _simple(spec)
+    # Offsets and sizes that do not fit each other are refused by numpy, once all are integers.
     itemsize, aligned, is_record, fields = typed(spec, list)
     for field in typed(fields, list):
         name, offset, _, _, shape = typed(field, list)
@@ -99,5 +100,7 @@ def _simple(spec: str) -> np.dtype[Any]:
     return np.dtype(spec)
 
 
+# By a list of what may be: `np.dtype` takes texts such as "f8,f8" and "1000000000f8", too.
 _SPELLING = re.compile(r"[<>|][biufcSUV]\d{1,10}|[<>][mM]8(\[\d*[a-zA-Z]{1,2}\])?", re.ASCII)
+# Types of C of one size, as `long` and `long long` on Linux: `str` spells one like the other.
 _TWINS = frozenset(c for c in "lLqQgG" if np.dtype(np.dtype(c).str).char != c)

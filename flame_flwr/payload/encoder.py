@@ -39,9 +39,9 @@ class Encoder:
         """Pack ``value``; its bulk arrays are in ``arrays`` afterwards."""
         packer = Packer(
             default=self._default,
-            strict_types=True,
-            unicode_errors="surrogatepass",
-            buf_size=1024,
+            strict_types=True,  # else an `np.float64` or an `IntEnum` would arrive as its base
+            unicode_errors="surrogatepass",  # a file's name may hold lone surrogates
+            buf_size=1024,  # grows; msgpack's own 256 kB are more than nearly every header
         )
         return cast(bytes, packer.pack(screen([MAGIC, WIRE_VERSION, value])))
 

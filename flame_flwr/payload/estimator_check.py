@@ -96,6 +96,7 @@ def _wrong(estimator: Any) -> Iterator[tuple[str, str]]:
     yield from wrong_counts(fitted, sizes) if family == "categories" else ()
     yield from wrong_categories(fitted, sizes["f"]) if family == "encoder" else ()
     yield from wrong_statistics(fitted, sizes["f"]) if family == "imputer" else ()
+    # Few bytes could say a billion features, and `transform` would make an array of them.
     backed = any(sizes.get("f") in np.shape(each) for each in fitted.values() if _is_array(each))
     if sizes.get("f", 0) > _FEATURES and not backed and family != "encoder":
         yield "n_features_in_", "is more than it has numbers for"

@@ -90,11 +90,11 @@ def filled(
     file = BytesIO()  # gives its bytes away: what is written is not held twice
     file.write(head)
     file.seek(len(head) + size - 1)
-    file.write(b"\0")
+    file.write(b"\0")  # makes the room, all of zeros, at once
     with file.getbuffer() as buffer:
         numbers = np.frombuffer(buffer, dtype, offset=len(head))
         fill(numbers)
-        del numbers
+        del numbers  # a buffer cannot be released while an array looks at it
     return view(file.getvalue(), dtype, shape, False, len(head))
 
 
@@ -151,7 +151,7 @@ def check_npy(start: bytes, nbytes: int) -> None:
 
 def _head(dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool) -> bytes:
     text = f"{{'descr': '{dtype.str}', 'fortran_order': {fortran}, 'shape': {shape}, }}"
-    padding = -(len(_MAGIC) + 4 + len(text) + 1) % 64
+    padding = -(len(_MAGIC) + 4 + len(text) + 1) % 64  # as the format says, so that data is aligned
     length = len(text) + padding + 1
     return b"%s\x01\x00%s%s%s\n" % (
         _MAGIC,
@@ -181,6 +181,7 @@ def _header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
         raise ValueError("an .npy version that does not exist")
     start = len(_MAGIC) + 2 + _LENGTH_BYTES[version]
     length = int.from_bytes(data[len(_MAGIC) + 2 : start], "little")
+    # Four bytes can claim 4 GB of header, of which numpy would make a text.
     if length > HEADER_LIMIT - start or start + length > len(data):
         raise ValueError("an .npy header of a wrong length")
     return *_described(bytes(data[start : start + length])), start + length
@@ -206,6 +207,8 @@ def _dtype(descr: str) -> np.dtype[Any]:
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
 _FIELD = re.compile(r"\('([^'\\]*)', '([^'\\]*)'\)")
+# What `numpy.save` writes, letter by letter. numpy itself reads headers by `ast.literal_eval`, of
+# which Python's documentation says that hostile text may end the process.
 _HEADER = re.compile(
     r"\{'descr': ('[^'\\]*'|\[(?:\('[^'\\]*', '[^'\\]*'\)(?:, )?)*\]), "
     r"'fortran_order': (True|False), 'shape': \(((?:\d{1,19}(?:, \d{1,19})*,?)?)\), \} *\n"

@@ -52,6 +52,7 @@ def check_shape(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> No
     # Python's integers do not overflow, unlike numpy's
     if math.prod(shape) * dtype.itemsize != nbytes:
         raise ValueError("an array's shape does not fit its bytes")
+    # (0, 2**60) takes no byte, but whatever adds up or iterates over the other axis never ends.
     if not nbytes and math.prod(n or 1 for n in shape) > MAX_EMPTY:
         raise ValueError("an array without bytes claims to be long")
 
@@ -154,6 +155,7 @@ def _pack_masked_array(array: np.ma.MaskedArray[Any, Any]) -> list[Any]:
         raise RefusedError(array, _OBJECTS)
     mask = np.ma.getmask(array)
     return [
+        # What is under the mask was hidden by the user, and stays at the node.
         array.filled(cast(np.generic, np.zeros((), array.dtype)[()])),
         None if mask is np.ma.nomask else mask,
         array.fill_value,
@@ -177,7 +179,7 @@ def _restore_masked_array(
     )
 
 
-_MAX_AXES = 64
+_MAX_AXES = 64  # numpy's own limit, from 2.0 on
 _OBJECTS = (
     "It holds Python objects. Convert it with .astype(float) or .astype(str), "
     "or return its .tolist()"

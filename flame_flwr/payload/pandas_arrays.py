@@ -35,6 +35,7 @@ __all__ = [
 
 
 _SHORT, _SAMPLE = 2**12, 2**16
+"""Rows up to which a column need not be looked at, and from which on so many of it are drawn."""
 
 
 def pandas() -> Any:
@@ -80,6 +81,7 @@ def checked_column(values: Any) -> Any:
     if _SHORT < rows <= _SAMPLE:
         checked_lookup(values)
     elif rows > _SAMPLE:
+        # From the system's randomness: with a known seed, a sender would spare the rows drawn.
         places = np.random.default_rng().integers(0, rows, _SAMPLE)
         checked_lookup(values[places], 1 + FEW * _SAMPLE / rows)
     return values

@@ -3,6 +3,10 @@
 pandas looks labels up in tables of its own, by hashes of 32 bits without a secret: whoever knows
 how they are computed can make labels that all have the same, and then each is compared with all
 others. Here they are computed as pandas does, many at a time, before it sees the labels.
+
+Source: ``khash.h`` and ``khash_python.h`` in ``pandas/_libs/include/pandas/vendored/klib``, of
+pandas 2 and 3: ``kh_int64_hash_func``, ``murmur2_64to32``, ``kh_python_hash_func`` and
+``__ac_X31_hash_string``.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ def check_numbers(values: npt.NDArray[Any], few: float = FEW) -> None:
     if len(values) <= FEW or (words := _words(values)) is None:
         return
     hashes = _hashes(words)
+    # First by hashes alone, which is fast. Equal numbers may be many, and are one label.
     if _is_crowded(np.sort(hashes), few):
         bits = [word.view(f"u{word.itemsize}") for word in words]
         order = np.lexsort((*bits, hashes))
@@ -113,6 +118,7 @@ def _of_some(texts: list[bytes]) -> _Hashes:
 
 
 _SECRET = frozenset[type]({str, bytes, bool, type(None)})
+"""Types of objects of which nobody can make many of one hash: Python's hash of a text is secret."""
 
 
 def _of_object(value: Any) -> int:
@@ -167,6 +173,7 @@ def _of_float(word: npt.NDArray[Any]) -> _Hashes:
 _MIX = np.uint32(0x5BD1E995)
 _HALF, _FIRST, _LAST = np.uint32(24), np.uint32(13), np.uint32(15)
 _SEED = np.uint32(0xC70F6907 ^ 4)
+"""Murmur2's constants, as pandas has them; the seed is mixed with the length, 4 bytes."""
 
 
 def _starts(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -133,7 +133,7 @@ def from_record(record: Mapping[str, Any]) -> Payload:
         The record is empty, its keys are not "0", "1", ..., or an array is not valid.
     """
     names = list(record)
-    if not names or names == ["_empty"]:
+    if not names or names == ["_empty"]:  # what Flower 1.41 and 1.42 make of no arrays
         raise PayloadError(f"{_NO_PAYLOAD} there are no arrays.")
     places = [str(place) for place in range(len(names))]
     if set(names) != set(places):

@@ -68,6 +68,7 @@ def _build_compressed(cls: Any, shape: tuple[int, ...], parts: list[Any]) -> Any
     value = cls((data, indices, indptr), shape=shape)
     # older constructors narrow the index arrays
     value.data, value.indices, value.indptr = data, indices, indptr
+    # Only the full check looks at every place: scipy's compiled code reads and writes there.
     value.check_format(full_check=True)
     return value
 

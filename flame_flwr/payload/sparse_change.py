@@ -76,6 +76,7 @@ class SparseChange:
             raise ValueError("a change has as many values as places, which are unsigned")
         if values.dtype.kind != "f" or not values.dtype.isnative:
             raise ValueError("a change is of floats")
+        # Rising, so that no place is twice in it, and the last one says that all are within.
         if len(places) and (
             int(places[-1]) >= math.prod(shape) or not (places[1:] > places[:-1]).all()
         ):
@@ -88,6 +89,7 @@ class SparseChange:
         if kind is None or not array.dtype.isnative or array.shape != before.shape:
             return None
         now, was = np.ascontiguousarray(array).reshape(-1), _as(before, array.dtype).reshape(-1)
+        # By their bits: -0.0 equals 0.0, and NaN does not equal itself.
         places = np.flatnonzero(now.view(kind) != was.view(kind))
         smallest = next(each for each in _PLACES if array.size - 1 <= np.iinfo(each).max)
         if len(places) * (np.dtype(smallest).itemsize + array.itemsize) + _BESIDE >= array.nbytes:
@@ -117,6 +119,8 @@ class SparseChange:
                 "What arrived tells the change of an array that was not sent: it was changed on "
                 "its way, or not made by flame-flwr."
             )
+        # Against mistakes, not forgers, who could send any array whole: of another aggregate than
+        # the node's this would make an array that nobody has computed.
         array = _as(before, self.values.dtype)
         if zlib.crc32(array.reshape(-1).data) != self.checksum:
             raise PayloadError(

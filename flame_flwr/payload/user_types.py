@@ -77,6 +77,7 @@ def _restore(name: str, plain: Any) -> object:
 
 def _of_the_framework(name: str) -> Entry | None:
     """Import the framework's own module whose types have such names: this process may be new."""
+    # Of a list: with a name of its choice a sender could have any module imported, and run.
     module, colon, _ = name.partition(":")
     if colon and module in _MODULES:
         import_module(module)
