@@ -113,7 +113,7 @@ class ConfigKey:
         ConfigError
             The value cannot be.
         """
-        if self.may_be_digits and type(value) is int:
+        if self.may_be_digits and type(value) is int:  # a bool is an int, and no id
             return str(value)
         # to Python, True is an int
         fits = isinstance(value, self.type) and (bool in self.kinds or not isinstance(value, bool))
@@ -223,6 +223,7 @@ def check_keys(
     """
     values = {}
     for name, value in given.items():
+        # Refused and not ignored: a mistyped `disclosure` would leave a hospital without its rules.
         if name not in keys:
             named, detail = ("", name) if is_private else (f" `{name}`", None)
             known = nearest_or_known(name, keys)

@@ -24,6 +24,8 @@ def show_errors_briefly() -> None:
 
 class _Brief(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
+        # A filter and no formatter, as Flower's handlers have their own. `exc_text` is where the
+        # first of them keeps the traceback for the others.
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, FlameError):
             said = "".join(traceback.format_exception_only(error)).rstrip()

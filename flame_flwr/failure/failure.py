@@ -99,6 +99,7 @@ class Failure:
             text = f"the node answered with a failure of more than {_MOST_BYTES} bytes"
             return cls("unreadable", text=text)
         try:
+            # Deep JSON raises a RecursionError, which is no ValueError and is caught below, too.
             fields: dict[str, Any] = json.loads(data if isinstance(data, bytes) else b"")
             said = {key: str(fields.get(key, "")) for key in cls.__slots__}
             return cls(

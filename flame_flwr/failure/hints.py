@@ -151,6 +151,7 @@ def is_file_dicts(data: Any) -> bool:
 
 
 def _is_about_none(error: Exception) -> bool:
+    # In all of Python's texts: "'NoneType' object is not iterable", "... is not subscriptable".
     return isinstance(error, _OF_NONE) and "NoneType" in text_of(error)
 
 
@@ -179,6 +180,7 @@ def _uses_none(
     if isinstance(failed, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
         failed = failed.generators[0].iter  # what fails in its body has a place of its own
     used = [*ast.walk(failed)]
+    # `self.latest_result`, or the same attribute of anything, holds what the parameter does.
     if number == 2 and any(getattr(node, "attr", "") == attribute for node in used):
         return True
     frame = _frame_of(error, method)

@@ -40,6 +40,7 @@ def hint_missing(error: Exception, data: Any, data_type: str) -> None:
         return
     what = {"fhir": "FHIR query", "sql": "table"}.get(data_type, "file")
     if isinstance(error, KeyError) and len(error.args) == 1:
+        # Two notes: the first may leave the node; the second has names, which may be patients'.
         error.add_note(Hint(f"the data has no {what} of that name: {LISTED}"))
         error.add_note(NodeOnlyNote(_keys(error.args[0], data)))
     elif isinstance(error, IndexError):
@@ -73,6 +74,7 @@ def _asks_data(error: Exception, data: Any) -> bool:
         return False
     if step is not [*steps(error)][-1]:
         return False
+    # By what variables hold, and not by their names: only objects of the data itself count.
     names = _names_of(step.tb_frame, data)
     with suppress(SyntaxError):
         names |= {

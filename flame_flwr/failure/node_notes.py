@@ -17,7 +17,8 @@ __all__ = ["noting_node"]
 class noting_node:  # noqa: N801 - reads as a statement, as the standard library's do
     """Add node and round to exceptions that are raised in the block.
 
-    A class, as a generator takes three times as long, for every node in every round.
+    It is a class because a generator takes three times as long, and it runs for every node in
+    every round.
 
     Raises
     ------

@@ -47,6 +47,7 @@ def operation(step: TracebackType, *, whole_line: bool = False) -> ast.AST:
     """
     code = step.tb_frame.f_code
     line = linecache.getline(code.co_filename, step.tb_lineno).strip()
+    # `tb_lasti` counts bytes, and every instruction has two.
     first, last, start, end = next(islice(code.co_positions(), step.tb_lasti // 2, None))
     if not line:
         raise SyntaxError("the source is gone")
@@ -55,7 +56,7 @@ def operation(step: TracebackType, *, whole_line: bool = False) -> ast.AST:
     lines = [each.encode() for each in linecache.getlines(code.co_filename)[first - 1 : last]]
     lines[-1] = lines[-1][:end]  # columns count bytes
     lines[0] = lines[0][start:]
-    try:
+    try:  # in brackets, as the lines of one operation are indented and have line breaks in them
         return ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
     except SyntaxError:
         return _statement(line)

@@ -24,7 +24,7 @@ def working_in(folder: str | Path) -> Iterator[None]:
     """Change to a folder within the block."""
     try:
         before = os.getcwd()
-    except FileNotFoundError:
+    except FileNotFoundError:  # somebody has removed it while the process stood in it
         before = tempfile.gettempdir()
     os.chdir(folder)
     try:
@@ -60,6 +60,7 @@ def scratch_folder(run_id: int = 0) -> Iterator[None]:
         with working_in(_REUSED[0].name):
             yield
     finally:
+        # Empty, it serves the next message; what a node's rows were written into goes at once.
         if not os.path.isdir(_REUSED[0].name) or os.listdir(_REUSED[0].name):
             _REUSED.pop().cleanup()
 
@@ -75,6 +76,7 @@ def _clear_those_of_ended_processes() -> None:
     """Remove this user's empty scratch folders of processes that no longer exist."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*-*"):
         with suppress(OSError, ValueError):
+            # `rmdir` takes empty folders only, so that a wrong guess about a process loses nothing.
             pid = int(folder.name.removeprefix(_PREFIX).split("-")[1])
             if os.path.isdir("/proc/self") and not os.path.isdir(f"/proc/{pid}"):
                 folder.rmdir()

@@ -52,6 +52,7 @@ def is_interrupt(error: BaseException) -> bool:
         return False
     if runtime() == "process":
         return True
+    # So the last instruction tells: a `raise` of user code, or anything else for a signal.
     at = error.__traceback__
     while at is not None and at.tb_next is not None:
         at = at.tb_next
@@ -84,6 +85,7 @@ def user_traceback(error: BaseException, script: str) -> str:
         described = traceback.TracebackException.from_exception(error)
     except Exception:  # of an exception that cannot even be looked at
         return traceback_text(error)
+    # Causes too, each with a stack of its own; `TracebackException` itself keeps cycles out.
     waiting: list[traceback.TracebackException | None] = [described]
     while waiting:
         part = waiting.pop()

@@ -147,6 +147,7 @@ class FlameHandle(KeptData):
             append=append,
             hold_back=halt_submission,
         )
+        # `flame_log("found", name)` is how `print` is called, and has just logged "found" alone.
         if isinstance(msg, str) and any(map(str.isalnum, sep)):
             self._log.write(
                 "flame_log took its second text for a separator and did not show it: use an "
@@ -166,6 +167,7 @@ class FlameHandle(KeptData):
             From 0 to 100; a float is truncated. Anything else, or less than before, is logged
             and ignored.
         """
+        # User code runs for hours: a wrong number in its progress is logged, and ends nothing.
         valid = (
             isinstance(progress, int | float)
             and not isinstance(progress, bool)
@@ -322,7 +324,7 @@ class FlameHandle(KeptData):
 
     def _taken_metrics(self) -> dict[str, float]:
         """Return what was reported of the round that is over."""
-        metrics, self._metrics = self._metrics or {}, None
+        metrics, self._metrics = self._metrics or {}, None  # `None`: a later report is refused
         return metrics
 
     def _flush(self) -> None:

@@ -43,7 +43,7 @@ class NodeLog:
     ) -> None:
         """Log a text, or hold it back for the next one; see ``FlameHandle.flame_log``."""
         if hold_back:
-            self.flush()
+            self.flush()  # one text is held at a time
             self.held_back = text
             return
         if append:
@@ -64,6 +64,6 @@ class NodeLog:
             self._emit(logging.INFO, text, suppress_head=False)
 
     def _emit(self, level: int, text: str, suppress_head: bool) -> None:
-        if logger.isEnabledFor(level):
+        if logger.isEnabledFor(level):  # a quiet tester's analyzers may log in every step
             head = "" if suppress_head else f"[{self._node}, round {self._round}] "
             logger.log(level, "%s%s", head, text.removesuffix("\n"))

@@ -1,7 +1,7 @@
 """The two classes users write: a subclass of ``StarAnalyzer`` and one of ``StarAggregator``.
 
-The rules these classes live under (when a method is called, what it receives, which counter
-has which value) are ``STAR.md``'s; the reference is ``flame.star`` 0.6.4.
+When a method is called, what it receives and which counter has which value is as in ``flame.star``
+0.6.4, so that its users' classes run here unchanged.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["StarAggregator", "StarAnalyzer", "StarNode"]
 
 _NOT_GIVEN: Any = None
+"""Who writes ``Mine()`` in place of ``Mine`` gets an error that says so; Python's would not."""
 
 
 class StarNode(ABC):
@@ -108,11 +109,11 @@ class StarAnalyzer(StarNode):
 
     @classmethod
     def _check_bases(cls) -> None:
-        """Raise a ModelError where it needs another base that it has not."""
+        """Raise a ModelError if it needs another base class beside this one, and lacks it."""
 
     @classmethod
     def _check_strategy(cls, strategy: Any, arguments: Mapping[str, Any]) -> None:
-        """Raise a ModelError where it cannot work with a strategy, for certain.
+        """Raise a ModelError if it is certain that it cannot work with a strategy.
 
         It is called when a model is built, with the arguments of the constructor beside ``flame``.
         """
@@ -198,8 +199,10 @@ class StarAggregator(StarNode):
             The aggregate, and whether it is the last one.
         """
         result = self.aggregation_method(node_results)
+        # Once a round, also where the answer does not count: some users' methods flip a state.
         older = (self.num_iterations,) if needs(self.has_converged, 3) else ()
         self.delta_criteria = bool(self.has_converged(result, self.latest_result, *older))
+        # `latest_result` was None in the first round, so nothing has been compared yet.
         converged = simple_analysis or (self.delta_criteria and self.num_iterations > 0)
         self.latest_result = result
         self.num_iterations += 1

@@ -65,7 +65,7 @@ def load(data: bytes, cls: type[Any], flame: FlameHandle) -> Any:
             "read: start the analysis again"
         )
     file = io.BytesIO(data)
-    file.seek(len(_HEADER))
+    file.seek(len(_HEADER))  # not a slice, which would hold a large model twice
     instance, progress = _Unpickler(file, cls, flame).load()
     flame.set_progress(progress)
     return instance
@@ -83,6 +83,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
         others = getattr(instance, "partner_node_ids", None)
         if others and others == flame.get_participant_ids():
             self._known[id(others)] = "others"  # there may be a thousand, and the handle has them
+        # One attribute is tried by itself: a bound method in it must not fail for all the others.
         if parts:
             self._known[id(instance)] = "itself"
 
