@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.sklearn.checks import check_estimator, length_above_0
+from flame_flwr.sklearn.refusals import one_pass, refusal
 
 if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer
@@ -66,7 +67,7 @@ def train(
                 estimator.set_params(random_state=start + each)
             if hasattr(estimator, "coef_") or any(part.any() for part in weights.values()):
                 put(estimator, weights, rows)  # a new one begins with zeros by itself
-            _one_pass(estimator, rows, about.partial, about.classifies)
+            _one_pass(estimator, rows, about.owner)
             weights = taken(estimator)
             if strength and toward is not None:
                 weights = drawn(weights, toward, strength * length)
@@ -190,23 +191,18 @@ def _length(analyzer: SklearnAnalyzer, about: CheckedEstimator, n_rows: int) -> 
     return length_above_0(said, f"{about.owner}.pass_length must return")
 
 
-def _one_pass(estimator: Any, rows: Rows, partial: bool, classifies: bool) -> None:
+def _one_pass(estimator: Any, rows: Rows, owner: str) -> None:
     from sklearn.exceptions import ConvergenceWarning
 
-    more = {"classes": rows.classes} if partial and classifies else {}
     with warnings.catch_warnings():
         # That one pass does not reach the optimum is the plan, and no news in every round.
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
-            (estimator.partial_fit if partial else estimator.fit)(rows.x, rows.y, **more)
+            one_pass(estimator, rows.x, rows.y, rows.classes)
         except ValueError as error:
             if "overflow occurred" in str(error):
                 raise _diverged() from error
-            raise DataError(
-                f"{type(estimator).__name__} of scikit-learn refuses these rows, or how it is set "
-                "up: what it says is in this node's log",
-                detail=str(error),
-            ) from error
+            raise refusal(estimator, rows, error, owner) from error
 
 
 def _check_classes(rows: Rows) -> None:

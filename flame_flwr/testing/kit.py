@@ -94,8 +94,9 @@ aggregator_kwargs, payload, client, convergence
     Message methods of its own, and a client of one's own, run once, in one process. These
     processes work in folders of their own, import the classes from their files, and may not
     write into the working directory or beside the code. Copies of the small files there stand
-    in their folders; with a new process for every message they are empty, as on Flower. What
-    libraries open in C is not seen.
+    in their folders. With a new process for every message they are empty, as on Flower, and so
+    is the folder of a single run: a file that is read by a relative path is missing there. What
+    libraries written in C open by an absolute path is not seen.
 
     Row-level data is known by its length, that of the node's data: in tables, arrays, lists, CSV,
     JSON, NumPy's files and pickles. Parquet and Excel files are not read, and rows that an analyzer

@@ -1,16 +1,18 @@
 """Watches user code at work: which method runs, what it does to its data, what it answers.
 
 It lives in a process made for one run and wraps the user's classes there for good. What it sees
-goes into findings; it changes no result.
+goes into findings; it changes no result. Data and working directory are compared before and after
+a method.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.testing.compare import difference
 from flame_flwr.testing.findings import Finding, Severity
 from flame_flwr.testing.row_level_data import Rows
+
+if TYPE_CHECKING:
+    from flame_flwr.testing.working_folder import WorkingFolder
 
 __all__ = ["At", "Watch"]
 
@@ -30,9 +35,8 @@ _METHODS = (
     "final_method",
 )
 
-_ROUNDS_OF_DATA = 3
-"""In how many rounds the data is compared before and after."""
-
+_ROUNDS_COMPARED = 3
+"""In how many rounds data and working directory are compared before and after."""
 
 _NO_ROWS = (
     "Return sums, counts, values of flame_flwr.statistics or a model's parameters: nothing per "
@@ -66,16 +70,33 @@ class Watch:
     ----------
     notify : callable
         Called with every call of a user's method, so that a run that hangs has said where.
+    folder : WorkingFolder, optional
+        The working directory, where it is the check's own.
     iterative : bool
         Whether what ``has_converged`` says matters.
+
+    Attributes
+    ----------
+    last, failed : At or None
+        The user's method that was called last, and the first that raised.
+    missing : str
+        The file below the working directory that this one has not found, where that is why.
     """
 
-    def __init__(self, notify: Callable[[At], object], *, iterative: bool) -> None:
+    def __init__(
+        self,
+        notify: Callable[[At], object],
+        folder: WorkingFolder | None = None,
+        *,
+        iterative: bool,
+    ) -> None:
         self.findings: list[Finding] = []
         self.last: At | None = None
         self.failed: At | None = None
+        self.missing = ""
         self.node, self.round = AGGREGATOR_ID, 0
         self._notify = notify
+        self._folder = folder
         self._iterative = iterative
         self._inside: list[At] = []
         self._rows = Rows()
@@ -108,7 +129,7 @@ class Watch:
             node = getattr(instance, "id", self.node)
             number = self.round or getattr(instance, "num_iterations", -1) + 1
             at = At(type(instance).__name__, name, node, number)
-            with self._within(at):
+            with self._within(at), self._same_folder(at):
                 if name == "analysis_method" and args:
                     self._rows.note_data(at.node, args[0])
                     with self._same_data(at, args[0]):
@@ -141,17 +162,56 @@ class Watch:
         self._inside.append(at)
         try:
             yield
-        except BaseException:
-            self.failed = self.failed or at
+        except BaseException as error:
+            if self.failed is None:
+                self.failed = at
+                self.missing = self._folder.missing_file(error) if self._folder else ""
             raise
         finally:
             self._inside.pop()
 
     @contextmanager
+    def _same_folder(self, at: At) -> Iterator[None]:
+        """Compare the working directory, and what is in it, before and after a method."""
+        folder = self._folder
+        # scores are asked for once, whatever the round
+        if folder is None or (at.round > _ROUNDS_COMPARED and at.method != "evaluation_method"):
+            yield
+            return
+        here, before = os.getcwd(), folder.entries()
+        yield
+        written = folder.written_since(before) if at.analyzes else []
+        if written:
+            self.report(
+                "folder",
+                at,
+                f"it writes {written[0]!r} relative to the working directory ({at}). On Flower "
+                "this file is gone when the round ends",
+                "Keep the content as an attribute of self, or return it",
+                "warning",
+            )
+        self._check_move(at, here, folder)
+
+    def _check_move(self, at: At, before: str, folder: WorkingFolder) -> None:
+        now = os.getcwd()
+        if now == before:
+            return
+        away = folder.is_users(now)
+        known = ", a folder of this machine" if away else ""
+        self.report(
+            "folder",
+            at,
+            f"it changes the working directory to {now}{known} ({at}). Whatever runs after it in "
+            "this process is there too",
+            "Leave it as it is, and make paths absolute: Path(__file__).parent / ...",
+            "error" if away else "warning",
+        )
+
+    @contextmanager
     def _same_data(self, at: At, data: Any) -> Iterator[None]:
         """Compare an analyzer's data before and after, where it can be copied."""
         before: Any = None
-        watched = at.round <= _ROUNDS_OF_DATA and data is not None
+        watched = at.round <= _ROUNDS_COMPARED and data is not None
         if watched:
             try:
                 before = copy.deepcopy(data)

@@ -25,6 +25,7 @@ from flame_flwr.testing.observer import At, Watch
 from flame_flwr.testing.spec import CheckSpec, Settings
 from flame_flwr.testing.subjects import ScriptSource
 from flame_flwr.testing.trace import Trace, Trouble
+from flame_flwr.testing.working_folder import WorkingFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,26 +41,40 @@ _THREADED = {"jax", "polars", "tensorflow"}
 
 
 class Loaded:
-    """The spec and the subject that this process has loaded, and the guard that listens."""
+    """The spec and the subject that this process has loaded, and the guard that listens.
+
+    Attributes
+    ----------
+    made : list of Path
+        What the import has made in its working directory: files and folders, none below another.
+    moved : str
+        Where the import has changed the working directory to, if it has.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         homes, self.again = CheckSpec.head_of(folder / "spec")
-        self.guard = Guard(homes, folder)
+        resolved = [home.resolve() for home in homes]
+        self._homes = [home for home in resolved if home != home.parent]  # not the root
+        self.guard = Guard(self._homes, folder)
         self.stack = ExitStack()
         logging.getLogger("flame_flwr").setLevel(logging.CRITICAL + 1)
         self.guard.install()
 
     def load(self) -> None:
         """Import the user's code, in a folder of this process's own."""
-        self.guard.enter(self.folder / f"import-{os.getpid()}", furnished=True)
+        here = WorkingFolder(self.folder / f"import-{os.getpid()}", self._homes, self.folder)
+        before = here.entries()
         self.spec = CheckSpec.read(self.folder / "spec")
         self.subject: Subject = self.spec.source.load(self.stack)
-        self.made = self.guard.made()
+        now = os.getcwd()
+        self.moved = now if now != str(here.path) else ""
+        tops = {Path(path).parts[0] for path in here.written_since(before)}
+        self.made = [here.path / top for top in sorted(tops)]
         _LOADED.append(self)
 
-    def enter(self, name: str, *, alone: bool) -> None:
-        """Make an empty folder the working directory; with what belongs there.
+    def enter(self, name: str, *, alone: bool) -> WorkingFolder:
+        """Make a new folder the working directory, with what belongs there.
 
         Parameters
         ----------
@@ -69,14 +84,15 @@ class Loaded:
             As on Flower, where nothing of the user's is there; what the import of a script has
             made is, as :mod:`flame_flwr.script.runner` has it.
         """
-        folder = self.folder / f"run-{name}"
-        self.guard.enter(folder, furnished=not alone)
+        copied = None if alone else self.folder
+        here = WorkingFolder(self.folder / f"run-{name}", self._homes, copied)
         if not alone or self.is_script:
             for path in self.made:
                 if path.is_dir():
-                    shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+                    shutil.copytree(path, here.path / path.name, dirs_exist_ok=True)
                 else:
-                    shutil.copyfile(path, folder / path.name)
+                    shutil.copyfile(path, here.path / path.name)
+        return here
 
     @property
     def is_script(self) -> bool:
@@ -201,8 +217,11 @@ def _child(
         Loaded(Path(folder)).load()
     loaded = _LOADED[0]
     subject = loaded.subject
-    watch = Watch(lambda at: connection.send(("at", at)), iterative=not subject.simple_analysis)
-    loaded.enter(name, alone=what is not _do_run or args[0].apart)
+    # a single run is compared with none: in an empty folder it fails as it would on Flower
+    alone = what is not _do_run or args[0].apart or subject.speaks_messages
+    here = loaded.enter(name, alone=alone)
+    iterative = not subject.simple_analysis
+    watch = Watch(lambda at: connection.send(("at", at)), here, iterative=iterative)
     loaded.guard.watch = watch
     watch.wrap(subject.plan.analyzer, subject.aggregator)
     connection.send(("done", what(connection, loaded, watch, *args)))

@@ -36,7 +36,8 @@ class Reference:
 
     def resolve(self) -> Any:
         """Return the class."""
-        value: Any = sys.modules[_renamed(self.module)]
+        # a class of a package's, such as a strategy, may be imported by none of the user's files
+        value: Any = sys.modules.get(_renamed(self.module)) or importlib.import_module(self.module)
         for part in self.name.split("."):
             value = getattr(value, part)
         return value

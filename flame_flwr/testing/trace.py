@@ -37,6 +37,8 @@ class Trouble:
         The exception's class, text and line in user code, and what explains it.
     at : At or None
         The user's method that failed, or the last one called.
+    missing : str
+        The file below the working directory that was not found, where that is why.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Trouble:
     place: str = ""
     hint: str = ""
     at: At | None = None
+    missing: str = ""
 
     @classmethod
     def of(cls, error: BaseException, watch: Watch) -> Trouble:
@@ -61,6 +64,7 @@ class Trouble:
             "; ".join(_hints(notes)),
             # a client of the user's own may fail where no method is under way
             watch.failed if isinstance(error, NodeFailedError) else watch.failed or watch.last,
+            watch.missing,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flame_flwr.testing.findings import Finding, Severity
@@ -49,14 +50,14 @@ class Verdicts:
         made : sequence of str
             Files and folders, relative to the working directory.
         moved : str
-            Where in the code it changes the working directory, if it does.
+            Where it changes the working directory to, if it does.
         """
         if moved:
             self._add(
                 "folder",
                 "",
                 "",
-                f"its import changes the working directory ({moved}). On Flower the methods run "
+                f"its import changes the working directory to {moved}. On Flower the methods run "
                 "in another folder all the same",
                 _MOVED,
                 "warning",
@@ -76,6 +77,8 @@ class Verdicts:
         """Judge the run in one process by itself."""
         self.findings += trace.findings
         trouble = trace.trouble
+        if self.missing_file(trace):
+            return
         if trouble is not None:
             if not (trouble.type == "RefusedWriteError" and self.has("folder")):
                 self._trouble(trouble, "runs")
@@ -103,6 +106,24 @@ class Verdicts:
                 "Return what output_type says, or declare another output_type",
             )
 
+    def missing_file(self, trace: Trace) -> bool:
+        """Report the file of the user's that a run in an empty folder has not found, if it has."""
+        trouble = trace.trouble
+        if trouble is None or not trouble.missing or trouble.at is None:
+            return False
+        if not any(Path(home, trouble.missing).exists() for home in self._spec.homes):
+            return False  # a file that the analysis should have made itself
+        self._add(
+            "folder",
+            trouble.at.class_name,
+            trouble.at.method,
+            f"it reads {trouble.missing!r} relative to the working directory "
+            f"({trouble.place or trouble.at}). "
+            "On Flower there is no such file",
+            _BUNDLED,
+        )
+        return True
+
     def compare(
         self, check: str, first: Trace, other: Trace, order: Sequence[int] | None = None
     ) -> None:
@@ -124,8 +145,10 @@ class Verdicts:
             changed = [*dict.fromkeys([*first.changed, *other.changed])][:5]
             after = f". Changed while it ran: {', '.join(changed)}" if changed else ""
         trouble = other.trouble
+        if self.missing_file(other):
+            return
         if trouble is not None:
-            # on Flower there is no such file, which the first run has said already
+            # it has written into its folder what it does not find there later, or was not let write
             missing = trouble.type in ("FileNotFoundError", "RefusedWriteError")
             if check == "process" and missing and self.has("folder"):
                 self._make_error("folder", *(trouble.at or ("", ""))[:2])
@@ -278,6 +301,10 @@ _STATE = "Make it anew in analysis_method, or leave it out in __getstate__"
 _SLOW = (
     "Look for a loop there. If the analysis is only slow, give smaller splits or more time: "
     "seconds=..., --seconds"
+)
+_BUNDLED = (
+    "Let the nodes have it as data; or, of a kind that Flower bundles with an app (.json, .yaml, "
+    ".toml, ...), read it beside the code: Path(__file__).parent"
 )
 _MOVED = "Leave it as it is, and make paths absolute: Path(__file__).parent / ..."
 _DIED = "Nothing in an analysis may end its process: look for os._exit, or a crash in a library"

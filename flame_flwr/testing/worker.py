@@ -73,7 +73,7 @@ def _work(
         return
     verdicts = Verdicts(loaded.subject, loaded.spec)
     made = [] if loaded.is_script else [path.name for path in loaded.made]
-    verdicts.imported(made, loaded.guard.moved)
+    verdicts.imported(made, loaded.moved)
     trace = _check(loaded, processes, verdicts, second)
     report["findings"] = [asdict(finding) for finding in verdicts.findings]
     report["about"] = {
@@ -101,12 +101,14 @@ def _check(
         return first
     rounds = first.rounds if not first.converged else None
     rounds = KEPT if first.rounds > KEPT else rounds
-    # two of the checks compare with the run in new processes, and one looks at saved state
-    needed = {"process", "state", "order"} - set(spec.skip)
+    # two of the checks compare with the run in new processes, one looks at saved state, and one
+    # at what is missing in their empty folders
+    needed = {"process", "state", "order", "folder"} - set(spec.skip)
     apart = processes.run(Settings(forward, apart=bool(needed), rounds=rounds, share=0.25))
     again = _finish_again(second, loaded.folder, processes.until)
     if again is not None:
         verdicts.compare("repeats", first, again)
+    verdicts.missing_file(apart)
     if verdicts.has("repeats"):
         return first  # what differs by chance would differ in every comparison below
     verdicts.compare("process", first, apart)

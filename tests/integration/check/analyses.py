@@ -156,7 +156,7 @@ class Arrival(StarStrategy):
 
 
 class Careless(StarAnalyzer):
-    """Changes its data and reads, writes and lists files where it happens to be."""
+    """Changes its data, and reads and writes files where it happens to be."""
 
     def analysis_method(self, data, aggregator_results):
         data[0]["parsed"] = number(data)
@@ -165,7 +165,21 @@ class Careless(StarAnalyzer):
     def evaluation_method(self, data, result):
         with open("scores.txt", "w") as file:
             file.write("1")
-        return {"files": len(os.listdir("."))}
+        return {"files": 1}
+
+
+class Lists(Numbers):
+    """Takes what files there are where it happens to be."""
+
+    def analysis_method(self, data, aggregator_results):
+        return len(os.listdir("."))
+
+
+class Reads(Lists):
+    """Reads a file where it happens to be."""
+
+    def analysis_method(self, data, aggregator_results):
+        return len(Path("settings.ini").read_text())
 
 
 class Vague(StarAggregator):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from forked_checks import forked_checks
 
+from flame_flwr.clients import StarClient
 from flame_flwr.errors import ConfigError, FlameError
 from flame_flwr.testing import ConformanceError, ConformanceWarning, check_analysis
 from flame_flwr.testing.kit import check_path
@@ -52,6 +53,13 @@ CHECKED = {
     "set order": (made.SetOrder, made.KeepsLists, {}),
     "arrival": (made.Numbers, made.Arrival(made.Total), NO_SECOND_RUN),
     "careless": (made.Careless, made.Vague, {**MANY, **NO_SECOND_RUN, "output_type": "bytes"}),
+    "lists": (made.Lists, made.Total, NO_SECOND_RUN),
+    "reads, and skips others": (
+        made.Reads,
+        made.Total,
+        {"skip": ("repeats", "process", "state", "order")},
+    ),
+    "reads, with a client": (made.Reads, made.Total, {"client": StarClient}),
     "moves": (made.Moves, made.Total, NO_SECOND_RUN),
     "dies": (made.Dies, made.Total, NO_SECOND_RUN),
     "hangs": (made.Hangs, made.Total, {**NO_SECOND_RUN, "seconds": 4.0}),
@@ -67,14 +75,18 @@ EXPECTED = {
     "set order": [("repeats", "SetOrder.analysis_method", "$[0]: 'column ")],
     "arrival": [("arrival", "Arrival.aggregation_method", "depends on which node answers first")],
     "careless": [
-        ("folder", "Careless.analysis_method", "it reads 'settings.ini' relative to the working"),
         ("folder", "Vague.aggregation_method", "it reads codes.csv in "),
         ("folder", "Careless.evaluation_method", "! it writes 'scores.txt' relative to the workin"),
-        ("folder", "Careless.evaluation_method", "it lists the working directory (analyses.py:"),
+        ("folder", "Careless.analysis_method", "it reads 'settings.ini' relative to the working"),
         ("data", "Careless.analysis_method", "! it changes its data, before and after: data[0]: o"),
         ("converges", "Vague.has_converged", "an array (ndarray of shape (2,); aggregator, rou"),
         ("result", "Vague.final_method", "output_type 'bytes' needs bytes or an ndarray"),
     ],
+    "lists": [
+        ("process", "Lists.analysis_method", "returned in round 1 differs with a new process")
+    ],
+    "reads, and skips others": [("folder", "Reads.analysis_method", "it reads 'settings.ini' rel")],
+    "reads, with a client": [("folder", "Reads.analysis_method", "it reads 'settings.ini' rela")],
     "moves": [
         ("folder", "Moves.analysis_method", "! it writes 'deep' relative to the working directory"),
     ],

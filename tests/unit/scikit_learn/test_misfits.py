@@ -239,17 +239,53 @@ def test_a_regressor_wants_numbers(targets):
 
 
 @pytest.mark.parametrize(
-    "estimator",
+    ("estimator", "says", "value"),
     [
-        lambda: SGDClassifier(class_weight={"ill": 1, 1: 2}),
-        lambda: SGDClassifier(loss="nope"),
-        lambda: LogisticRegression(warm_start=True, l1_ratio=3),
+        (
+            lambda: SGDClassifier(alpha=-0.125),
+            "Odd.estimator: 'alpha' of SGDClassifier must be a float in the range [0.0, inf)",
+            "-0.125",
+        ),
+        (
+            lambda: SGDClassifier(loss="nope"),
+            "'loss' of SGDClassifier must be a str among",
+            "'nope'",
+        ),
+        (
+            lambda: LogisticRegression(warm_start=True, l1_ratio=3),
+            "'l1_ratio' of LogisticRegression must be a float in the range [0.0, 1.0]",
+            "3",
+        ),
+        (
+            lambda: LogisticRegression(warm_start=True, penalty="l1"),
+            "the settings of LogisticRegression do not go together, whatever the rows are: Solver "
+            "lbfgs supports only 'l2' or None penalties, got l1 penalty.",
+            "",
+        ),
+        (
+            lambda: SGDClassifier(class_weight={"ill": 1, 1: 2}),
+            "do not go together, whatever the rows are: The classes, [0], are not in class_weight",
+            "",
+        ),
     ],
 )
-def test_what_else_scikit_learn_refuses_stays_in_the_detail(estimator):
-    with pytest.raises(DataError, match="refuses these rows, or how it is set up") as caught:
+def test_a_wrong_setting_is_said_without_its_value(estimator, says, value):
+    with pytest.raises(ModelError) as caught:
         run(of(estimator), strategy=ONE)
-    assert caught.value.detail
+    assert says in caught.value.message
+    assert f"Got {value}" in caught.value.detail or not value
+    assert f"Got {value}" not in caught.value.message
+
+
+class OfTheUsers(SGDClassifier):
+    def partial_fit(self, x, y, classes=None):
+        raise ValueError(f"The 'x' parameter of Mine must be {x[0]!r}. Got it")
+
+
+def test_what_a_users_own_estimator_says_stays_in_the_detail():
+    with pytest.raises(DataError, match="refuses these rows, or how it is set up") as caught:
+        run(of(lambda: OfTheUsers(loss="log_loss")), strategy=ONE)
+    assert "Got it" in caught.value.detail
 
 
 def test_coefficients_that_are_finite_and_of_no_use_do_not_leave():
