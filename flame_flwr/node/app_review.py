@@ -6,7 +6,9 @@ It shows what the code says, not what it does: whoever approves an app reads the
 from __future__ import annotations
 
 import ast
+import io
 import sys
+import tokenize
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -33,6 +35,7 @@ _REACHES_OUT = {
 _RUNS_TEXT = {"eval", "exec", "compile", "__import__", "open", "getattr", "setattr", "globals"}
 _TEXT_FILES = (".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl", "LICENSE")
 _NO_TEXT = "holds no text"
+_UTF_8 = ("utf-8", "utf-8-sig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Review:
         wanted = self._runs_by_name()
         shown = self._with_bases(wanted)
         found = [each for each in self._definitions if each[1].name in shown]
+        # A method that has a wanted name is shown with its class, and not once more.
         below = {id(inner) for _, node in found for inner in ast.walk(node) if inner is not node}
         found = [each for each in found if id(each[1]) not in below]
         modules = [self._rest_of(path, found) for path in self._clientapp_modules()]
@@ -130,6 +134,7 @@ class Review:
             path = waiting.pop(0)
             if path in self.modules and path not in found:
                 found[path] = sorted(self._modules_in(path))
+                # Before `a.b.c` Python imports `a` and `a.b`, whatever the text says.
                 folders = path.split("/")[:-1]
                 packages = ["/".join(folders[: end + 1]) for end in range(len(folders))]
                 waiting += [f"{package}/__init__.py" for package in packages]
@@ -145,8 +150,10 @@ class Review:
                     found.append(f"{path} is no Python that can be read")
             elif not path.endswith(_TEXT_FILES):
                 found.append(f"{path} is a kind of file that Flower does not pack itself")
-            if _text_of(content) is None:
+            if _text_of(path, content) is None:
                 found.append(f"{path} {_NO_TEXT}")
+            if (encoding := _encoding_of(path, content)) not in _UTF_8:
+                found.append(f"{path} says that it is in {encoding}, where a comment can be code")
         for name in {path.split("/")[0].removesuffix(".py") for path in self.archive.files}:
             if name in sys.stdlib_module_names or name in ("flame_flwr", "flwr", "numpy", "pandas"):
                 found.append(f"{name} in the app takes the place of the installed {name}")
@@ -164,7 +171,7 @@ class Review:
 
     def text(self, path: str) -> str:
         """Return a file's text as it may be printed; of other content only that it is none."""
-        text = _text_of(self.archive.files[path])
+        text = _text_of(path, self.archive.files[path])
         return f"({_NO_TEXT})" if text is None else printable(text, lines=True)
 
     def _modules_in(self, path: str) -> set[str]:
@@ -198,7 +205,7 @@ class Review:
         """
         own = {node.name for _, node in self._definitions}
         given = {self._names.original(*each) for call in self._calls for each in call.runs()}
-        if given and given <= own:
+        if given and given <= own:  # else one is made where no text says it: rather show too much
             return given
         return given & own | {
             node.name
@@ -267,9 +274,25 @@ def _path_of(module: str, files: Container[str]) -> str:
     return f"{path}.py" if f"{path}.py" in files else f"{path}/__init__.py"
 
 
-def _text_of(content: bytes) -> str | None:
+def _text_of(path: str, content: bytes) -> str | None:
+    """Return a file's text, of Python as Python reads it; ``None`` where it is none."""
     try:
-        text = content.decode()
-    except UnicodeDecodeError:
+        text = content.decode(_encoding_of(path, content))
+    except (ValueError, LookupError):  # `coding: rot13` is found, and decodes no bytes
         return None
     return None if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _encoding_of(path: str, content: bytes) -> str:
+    """Return the encoding in which Python reads a file.
+
+    Its first lines may name one in which `# +AAo-` is the end of a line: a reviewer who sees the
+    bytes as UTF-8 then takes for a comment what runs.
+    """
+    if not path.endswith(".py"):
+        return _UTF_8[0]
+    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # all of them end one to Python
+    try:
+        return tokenize.detect_encoding(io.BytesIO(lines).readline)[0]
+    except SyntaxError:  # of an unknown one; it is no Python, and `warnings` says so
+        return _UTF_8[0]

@@ -36,8 +36,13 @@ if TYPE_CHECKING:
 __all__ = ["Sandbox", "bubblewrap"]
 
 _ISOLATED = (
-    *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
-    *("--die-with-parent", "--new-session"),
+    "--unshare-user",  # who is not root makes all the others in a user namespace only
+    "--unshare-ipc",  # System V's shared memory has no path that a mount could hide
+    "--unshare-pid",  # the node is neither seen nor signalled, and all in there end together
+    "--unshare-net",  # abstract sockets, too, which have no path either
+    "--unshare-uts",  # nothing to gain by it; but who is not root joins no namespace of the system
+    "--die-with-parent",  # an app can stop `cat`, which then never sees the end of its input
+    "--new-session",  # an app can trace bubblewrap's processes: they do not get the node's terminal
 )
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = (
@@ -132,6 +137,7 @@ class Sandbox:
         """
         if not self.is_on(settings):
             return []
+        # With every message anew: a dataset that was closed to a project just now is not seen.
         registry = read_registry(Path(settings.datasets)) if settings.datasets else []
         return bubblewrap(
             readable=_readable(settings, registry, project_of(asked)),
@@ -152,6 +158,8 @@ class Sandbox:
         """
         if settings.sandbox == "off" or not has_fence():
             return None
+        # Bubblewrap decides what there is to see. The fence then only repeats its other walls:
+        # no TCP, no signals and no abstract sockets, where the kernel's Landlock knows these.
         readable = [Path("/")]
         if not self.is_on(settings):
             registry = read_registry(Path(settings.datasets)) if settings.datasets else []
@@ -207,15 +215,16 @@ def bubblewrap(
     ['--ro-bind', '/var/lib', '/var/lib']
     """
     readable = list(readable)
+    # The order matters: what is mounted later lies over what was there.
     return [
         *_system(),
         *("--size", str(memory), "--tmpfs", "/tmp"),  # noqa: S108  (a file system of its own)
         *("--size", str(memory), "--tmpfs", "/dev/shm"),  # noqa: S108
         *_bind("--ro-bind", _python()),
-        *_bind("--ro-bind", readable),
+        *_bind("--ro-bind", readable),  # after /tmp, where a trial may have its data
         *_masks(hidden, [*readable, *_python()]),
-        *_bind("--bind", writable),
-        *("--remount-ro", "/dev", "--remount-ro", "/"),
+        *_bind("--bind", writable),  # in the hidden `state-dir`
+        *("--remount-ro", "/dev", "--remount-ro", "/"),  # last: until now places were made there
     ]
 
 
@@ -224,14 +233,19 @@ def _system() -> list[str]:
     program = shutil.which("bwrap") or "bwrap"
     options = [program, *_ISOLATED]
     if _can_disable_namespaces(program):
+        # In namespaces of its own an app has every capability, and much of the kernel's code that
+        # is only for root: many of its security holes are found there.
         options.append("--disable-userns")
     for path in map(Path, _SYSTEM):
-        if path.is_symlink():
+        if path.is_symlink():  # /bin and /lib are parts of /usr on a merged system
             options += ["--symlink", os.readlink(path), str(path)]
         elif path.is_dir():
             options += ["--ro-bind", str(path), str(path)]
     options += _bind("--ro-bind", [Path("/etc", name) for name in _SETTINGS])
     options += ["--proc", "/proc", "--dev", "/dev"]
+    # Of a node that is root, an app could set `core_pattern` there without any capability: the
+    # kernel then starts, as root and outside, what it names. Bubblewrap itself leaves it writable.
+    options += _bind("--ro-bind", [Path("/proc/sys")])
     devices = [path for pattern in _DEVICES for path in Path("/dev").glob(pattern)]
     options += _bind("--dev-bind", devices)
     options += _bind("--ro-bind", [Path("/sys/devices/system")])  # how many cores there are
@@ -251,6 +265,7 @@ def _can_disable_namespaces(program: str) -> bool:
 def _python() -> tuple[Path, ...]:
     """Return the folders that this Python imports from, without the one that it was started in."""
     paths = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
+    # Not all of `sys.path`: in the folder that the node was started in there may be anything.
     paths |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
     for name, module in list(sys.modules.items()):
         if name.startswith("__editable__"):  # of packages that are installed to be worked on
@@ -258,7 +273,7 @@ def _python() -> tuple[Path, ...]:
                 linked = [path for path in folder.glob("*") if path.is_symlink()]
                 paths |= {str(folder), *map(os.path.realpath, linked)}
     found = sorted(Path(path) for path in paths if path and os.path.isabs(path))
-    above = {*found, *map(Path, _SYSTEM)}
+    above = {*found, *map(Path, _SYSTEM)}  # what lies in one of these is there with it
     return tuple(path for path in found if not above & set(path.parents))
 
 
@@ -271,7 +286,7 @@ def _masks(hidden: Iterable[Path], shown: Sequence[Path]) -> list[str]:
     options: list[str] = []
     for path in filter(Path.exists, hidden):
         over = ["--tmpfs"] if path.is_dir() else ["--ro-bind", "/dev/null"]
-        real = path.resolve()
+        real = path.resolve()  # a folder can be shown under another name than its secrets have
         for folder in shown:
             there = folder.resolve()
             if real.is_relative_to(there):

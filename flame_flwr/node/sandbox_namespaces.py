@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["SandboxError", "SandboxNamespaces"]
 
 _START_LIMIT = 20.0
+_MOST_WORDS = 1 << 16
 
 
 class SandboxError(Exception):
@@ -53,6 +55,9 @@ class SandboxNamespaces:
                 pass_fds=[theirs],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                # Not the node's log: an app finds bubblewrap's processes in its own /proc, and may
+                # open what these have open, to read and forge what the log says.
+                stderr=subprocess.PIPE,
                 env={"PATH": "/usr/bin:/bin"},
                 bufsize=0,
             )
@@ -73,14 +78,26 @@ class SandboxNamespaces:
         return self._bubblewrap.pid
 
     def is_ready(self) -> bool:
-        """Wait until the namespaces are there; return whether bubblewrap could make them."""
+        """Wait until the namespaces are there; return whether bubblewrap could make them.
+
+        Where it could not, its words go to standard error.
+        """
+        if self._can_be_joined():
+            return True
+        assert self._bubblewrap.stderr is not None
+        os.set_blocking(self._bubblewrap.stderr.fileno(), False)  # it may be there still, and hang
+        words = self._bubblewrap.stderr.read(_MOST_WORDS) or b""
+        print(words.decode(errors="replace"), end="", file=sys.stderr, flush=True)
+        return False
+
+    def _can_be_joined(self) -> bool:
         deadline = time.monotonic() + _START_LIMIT
         assert self._bubblewrap.stdout is not None
         # What is written to `cat` comes back when all is mounted, and not before.
         if self._read(self._bubblewrap.stdout.fileno(), deadline) != b"\n":
             return False
         text = b""
-        while not text.rstrip().endswith(b"}"):
+        while not text.rstrip().endswith(b"}"):  # a pipe need not give all of it at once
             if not (more := self._read(self._info, deadline)):
                 return False
             text += more
@@ -99,11 +116,13 @@ class SandboxNamespaces:
 
     def end(self) -> None:
         """End every process in there."""
+        # The first process of a process namespace takes all others with it, daemons too; bubblewrap
+        # outside only waits for it, and need not be waited for.
         for pid in (self._first_process, self.pid):
             if pid:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-        for stream in (self._bubblewrap.stdin, self._bubblewrap.stdout):
+        for stream in (self._bubblewrap.stdin, self._bubblewrap.stdout, self._bubblewrap.stderr):
             if stream is not None:
                 stream.close()
         if self._info >= 0:

@@ -153,3 +153,33 @@ def test_what_is_above_is_not_shown_twice():
     assert text.count("class Analyzer") == 2  # of both modules
     assert "# lines 4 to 6 are above" in text
     assert "client_app = model.client_app" in text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "comment"),
+    [("utf-7", "# +AAo-import socket"), ("raw_unicode_escape", "# \\u000aimport socket")],
+)
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_a_comment_that_runs_is_shown_as_it_runs(encoding, comment, end):
+    """As Python reads the file, in the encoding that it says it is in."""
+    code = end.join([f"# coding: {encoding}", "x = 1", comment, ""])
+    scope = {}
+    exec(compile(code.encode(), "app.py", "exec"), scope)
+    assert "socket" in scope
+    found = review(app=code)
+    assert "\nimport socket\n" in found.text("study/app.py")
+    [said] = [each for each in found.warnings() if "a comment can be code" in each]
+    assert said.startswith(f"study/app.py says that it is in {encoding}")
+
+
+@pytest.mark.parametrize("encoding", ["rot13", "no-such", "undefined"])
+def test_an_encoding_that_is_none_is_no_text_or_no_python(encoding):
+    found = review(app=f"# coding: {encoding}\nx = 1\n")
+    assert "study/app.py is no Python that can be read" in found.warnings()
+    assert found.text("study/app.py")
+
+
+def test_a_byte_order_mark_is_no_other_encoding():
+    found = review(app="\ufeffx = 1\n")
+    assert found.text("study/app.py") == "x = 1\n"
+    assert found.warnings() == []
