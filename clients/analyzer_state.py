@@ -63,6 +63,7 @@ class NodeState:
         if self._files is None:
             return []
         self._files.make()
+        # Not where it is the owner: hello comes again, and the ids of all nodes would be lost.
         if self._owner() is None or not self._is_owner():
             self._write_owner(())
         return sorted(self._kept_on_disk())
@@ -141,9 +142,10 @@ class NodeState:
         came_from = {key: state for key, state in self._saved().items() if key == str(after)}
         self._context.state[_STATES] = _record({**came_from, str(number): data})
         if self._files is not None:
+            # The new one first: a node that ends in between has one too many, and none too few.
             self._files.write(_name(number), [data])
             for other in self._kept_on_disk() - {after, number}:
-                with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError):  # somebody has cleaned up meanwhile
                     self._files.remove(_name(other))
 
     def _find(self, after: int) -> bytes | None:

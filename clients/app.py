@@ -82,9 +82,12 @@ class StarClientApp(NodeClientApp):
     def _answer(self, message: Message, context: Context) -> Message | FitRes:
         """Return what the node's client answers; as records only to who looks at these."""
         client = self._client(context)
+        # A subclass's own client is asked as Flower asks it.
         if message.metadata.message_type != MessageType.TRAIN or type(client) is not CheckedClient:
             return answer_of(client, message, context)
         answer = client.train(message.content)
+        # Mods look at records, and so does a gate in another process. Else the gate takes the
+        # answer as it is: to make records and read them is most of what a small round takes.
         if is_plain(answer) and not self._made_from[2] and not _GATED_ELSEWHERE:
             return answer
         return Message(RecordDict(round_records(answer)), reply_to=message)

@@ -52,6 +52,7 @@ def digests_of(expects: Iterable[Expectation]) -> str:
                 _digest(where, name, column): _about(each, name, column)
                 for name, column in each.columns.items()
             }
+            # `min_rows` is a search for how many there are, whichever file is named.
             rows = _digest(each.file) if each.min_rows <= 1 else _digest("rows")
             asked[_digest(where, each.min_rows, each.subject)] = rows
         else:
@@ -98,7 +99,7 @@ def answer_expectations(text: object, project: str, node: str, state_dir: str) -
             f"of resources, and {MOST_OF_ALL} of all, for a project in a day: run the analysis "
             "tomorrow, or with what it has expected before"
         )
-    if asked != before:
+    if asked != before:  # before the answer leaves: one that cannot be counted is not given
         _MEMORY[project, node] = today, asked
         if files is not None:
             files.make()
@@ -106,6 +107,7 @@ def answer_expectations(text: object, project: str, node: str, state_dir: str) -
 
 
 def _asked_before(files: FolderFiles | None, of: tuple[str, str], today: str) -> Asked:
+    # The file is for a node that was restarted since: who restarts it must not begin anew.
     day, asked = _MEMORY.get(of, ("", {}))
     if day != today and files is not None and _FILE in files.names():
         day, asked = _kept(files.read(_FILE))

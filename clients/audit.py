@@ -170,6 +170,7 @@ def _about(content: RecordDict) -> dict[str, Any]:
 
 def _masked(message: Message, content: RecordDict) -> dict[str, Any]:
     """Say of an answer of secure sums that it is masked, what of it is in clear, and how long."""
+    # By what was asked: an answer that only looks masked must not be noted as if it was.
     configs = message.content.config_records if message.has_content() else {}
     if not any("sums" in record for record in configs.values()):
         return {}

@@ -137,11 +137,12 @@ class StarClient(NumPyClient):
         state.restore(node, after)
         # Without parameters the first round has no aggregate; a strategy may bring initial ones.
         aggregate = from_arrays(parameters) if parameters or number > 1 else None
-        if "analyzers" in config:
+        if "analyzers" in config:  # the node's first round of the run: its data stays what it is
             node.weigh_data()
         started = time.perf_counter()
         payload = node.round(number, aggregate)
         seconds = time.perf_counter() - started
+        # Before the answer leaves: a round that was counted must not be without its state.
         state.save(node, number, after)
         metrics: dict[str, Scalar] = {**node.metrics, "seconds": seconds}
         return to_arrays(payload), 1, metrics
@@ -192,6 +193,7 @@ class StarClient(NumPyClient):
     @property
     def study(self) -> Study:
         """What the node's gate must know of the analysis: what it declares, and has done."""
+        # Of hello and of what failed before the analyzer: no node has run, the plan says the same.
         node = self._ran or Node(self.plan, Identity(self.node_name(), (), "", ""), None)
         return node.study()
 

@@ -39,7 +39,7 @@ def count_answers(state: RecordDict, report: Sequence[Mapping[str, Any]]) -> lis
     """
     saved = state.get(_COUNTS)
     before = json.loads(str(saved["answers"])) if isinstance(saved, ConfigRecord) else []
-    counts = before if len(before) == len(report) else [0] * len(report)
+    counts = before if len(before) == len(report) else [0] * len(report)  # the config was changed
     counts = [n + entry["applied"] for n, entry in zip(counts, report, strict=True)]
     state[_COUNTS] = ConfigRecord({"answers": json.dumps(counts)})
     return [{**entry, "answers": n} for entry, n in zip(report, counts, strict=True)]
@@ -48,7 +48,7 @@ def count_answers(state: RecordDict, report: Sequence[Mapping[str, Any]]) -> lis
 def keep_counts(before: RecordDict, state: RecordDict) -> None:
     """Put the counts of a state from before into one that an analysis's process gave back."""
     for kind in (_COUNTS, _ACCOUNT, _FROZEN):
-        state.pop(kind, None)
+        state.pop(kind, None)  # what an app puts there itself counts for nothing
         if kind in before:
             state[kind] = before[kind]
 

@@ -78,6 +78,7 @@ class KnownWords:
         """Return an exception's type, ``Exception`` where it is no known one."""
         if name in _OF_NODES or name in _OF_PACKAGES or name in _loaded_exceptions():
             return name
+        # Of a class that the code has, and not of any word: that could spell out a value.
         own = _WORD.fullmatch(name) and re.compile(rf"^\s*class {name}\b", re.MULTILINE)
         return name if own and any(map(own.search, self._code().values())) else "Exception"
 
@@ -98,6 +99,7 @@ class KnownWords:
     def texts(self, texts: Sequence[str], most: int) -> list[str]:
         """Return several texts, of which so many pieces leave together."""
         tokens = [_TOKEN.findall(" ".join(text.split())) for text in texts]
+        # Of the app's code only these are looked for: a megabyte of it is read for every failure.
         wanted = {token for each in tokens for token in each if _WORD.match(token)}
         known = (_framework(), _Known.of(self._lines(), wanted))
         allowed = []
@@ -199,6 +201,7 @@ def _pieces(tokens: Sequence[str], known: Sequence[_Known], most: int) -> list[_
 def _length(tokens: Sequence[str], start: int, known: Sequence[_Known]) -> int:
     """Return how many tokens the longest known piece has; nothing is spelled letter by letter."""
     length = max(each.longest(tokens, start) for each in known)
+    # Every letter is somewhere in the code as a word. One by one they would spell a name.
     letters = "".join(_WORD.findall("".join(tokens[start : start + length])))
     return length if len(letters) > 1 else int(_DIGIT.fullmatch(tokens[start]) is not None)
 
@@ -210,7 +213,7 @@ def _joined(pieces: Sequence[_Piece]) -> str:
         if piece.is_known or piece.text == MARK:
             said += [between[:_MOST_BETWEEN], piece.text]
             between = ""
-        elif piece.text in _BETWEEN:
+        elif piece.text in _BETWEEN:  # few of them, and few kinds: what is between could be a code
             between += piece.text
     return _MARKS.sub(MARK, "".join(said))
 
@@ -289,6 +292,7 @@ def _sources(file: str) -> Iterator[str]:
 
 def _stands(text: str, line: int, function: str) -> bool:
     """Tell whether a function can be running at a line of a file."""
+    # Any line below the `def` will do: where a function ends, this does not look.
     lines = text.splitlines()[:line]
     if not 0 < line == len(lines):
         return False

@@ -91,6 +91,7 @@ def _client_fn(plan: NodePlan, client: type[StarClient], data: NodeData) -> Any:
     def client_fn(context: Context) -> Client:
         made = client(plan, context)
 
+        # On the instance, before what a subclass may have of its own: here the splits are the data.
         def open_data() -> NodeData | None:
             return None if plan.data_type == "none" else data
 

@@ -196,7 +196,7 @@ class Node:
         data = self.data()
         if (self._rules is not None or self.plan.subject) and not self._counted:
             self._count_people(data)  # before user code changes it
-        if self._read is None:
+        if self._read is None:  # in the first round, for the same reason
             self._read = read_columns(self._rules, data)
         try:
             with people_counted(self._rules, self.plan.subject, data):
@@ -208,6 +208,7 @@ class Node:
         if self.handle._held_back:
             self.handle._flush()
         self.metrics = self.handle._taken_metrics()
+        # Rules before filters, as in the gate: they judge the numbers, and not the noise on them.
         if self._rules is not None:
             result, self.evidence = apply_own_rules(self._rules, self.evidence, result)
         if self.plan.filters:
@@ -337,8 +338,10 @@ def build(cls: type[Any], flame: FlameHandle, kwargs: dict[str, Any]) -> Any:
     """
     forgotten = f"{cls.__name__}.__init__ must call super().__init__(flame) before anything else"
     try:
+        # A copy: nodes of one process would share, and change, the lists among the arguments.
         instance: StarNode = cls(flame, **copy.deepcopy(kwargs))
     except AttributeError as error:
+        # Only what the base class would have set: else it is the user's own mistake, to be shown.
         if type(error.obj) is cls and error.name in _SET_BY_INIT and not hasattr(error.obj, "id"):
             raise ModelError(forgotten) from error
         raise

@@ -75,5 +75,6 @@ def is_plain(answer: FitRes) -> bool:
         type(answer.num_examples) is int
         and "failure" not in said
         and all(type(name) is str for name in said)
+        # Flower's records look into texts and lists: these go the long way, for its own errors.
         and all(isinstance(value, int | float | bytes) for value in said.values())
     )

@@ -109,6 +109,7 @@ def limited(
     if share and not strict:
         text, traceback = failure.text[:_LONGEST_SHARED], failure.traceback[:_LONGEST_SHARED]
         return Failure(kind, place, text, traceback)
+    # Shared texts are as they were raised. Others go to a server that shows them in a terminal.
     text = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in failure.text)
     text = text[:_LONGEST_TEXT]
     if known is not None:
@@ -195,7 +196,7 @@ def read_whole(content: RecordDict, name: str, key: str) -> int:
 
 def whole(value: object) -> int:
     """Return a count, 0 where it is none."""
-    return value if type(value) is int and 0 <= value < 2**63 else 0
+    return value if type(value) is int and 0 <= value < 2**63 else 0  # what Flower's records hold
 
 
 def read_rounds(text: object) -> list[int]:

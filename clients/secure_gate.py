@@ -110,6 +110,7 @@ class SecureGate:
                     "config"
                 )
             return {}
+        # Which masks were used is in that file, and two values under one tell their difference.
         if states and runtime() == "deployment" and not self._has_begun():
             raise refused(LOST)
         entry = self._part.hello()
@@ -169,6 +170,7 @@ class SecureGate:
         NodeFailedError
             It may not.
         """
+        # Else a server would only have to ask once more, for the same sums without masks.
         asked = self._context.run_config.get("secure") is True
         if declared or asked or self.is_required or self._has_begun():
             raise NodeFailedError(MUST_MASK)
@@ -255,6 +257,8 @@ class SecureGate:
         prefix = "fitins" if kind == "train" else "evaluateins"
         arrays = f"{prefix}.parameters"
         aggregate = aggregate_in(self._message, arrays)
+        # The masks cancel only where all hospitals got the same config and aggregate. What else
+        # came could differ from one hospital to the next, and nobody would see it.
         if odd := self._message.content.keys() - {f"{prefix}.config", arrays}:
             raise refused(f"the message has other records: {', '.join(sorted(odd))}")
         return self._part.question(kind, self._said, aggregate)

@@ -56,6 +56,7 @@ def _fingerprint(name: str) -> str:
         source = inspect.getsource(pkgutil.resolve_name(f"flwr.{name}"))
     except (ImportError, AttributeError, OSError):
         return "missing"
+    # By the text: dumps of the syntax tree differ from one Python to the next.
     lines = (line.partition("  #")[0].rstrip() for line in source.splitlines())
     text = "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,10 +1,10 @@
 """Flower's SuperNode, run as our node: with the state that has messages answered here.
 
-:func:`run_supernode` is Flower's own program with five parts replaced: its state has each message
-answered as soon as it is complete, its connection asks soon after an answer and then less and less
-often, it gives signs of life every second while it answers one, no SuperExec is started, and nobody
-else is given a task. Where the Flower that is installed
-is not one that :mod:`flame_flwr.flower_fingerprints` knows, its own program is the one to run.
+:func:`run_supernode` is Flower's own program with some parts replaced. Its state has each message
+answered as soon as it is complete. Its connection asks soon after an answer, and then less and less
+often. It gives signs of life every second while it answers a message. No SuperExec is started, and
+nobody else is given a task. Where :mod:`flame_flwr.flower_fingerprints` does not know the installed
+Flower, its own program is the one to run.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ def run_supernode(
         As Flower's program ends.
     """
     loop: Any = _loop
+    # By its name: in `flwr.supernode.cli` the function of that name hides the module.
     program: Any = importlib.import_module("flwr.supernode.cli.flower_supernode")
     parse = program._parse_supernode_lifespan_config
     singles: dict[str, str] = {}
@@ -116,7 +117,7 @@ def run_supernode(
 
     class Factory(NodeStateFactory):
         def state(self) -> NodeState:
-            with self.lock:
+            with self.lock:  # the loop and the threads of Flower's own port ask for it
                 if self.state_instance is None:
                     store = self.objectstore_factory.store()
                     self.state_instance = AnsweringState(store, answer, keep, singles)
@@ -217,6 +218,7 @@ class _Signs(HeartbeatSender):
             except Exception as error:  # after one that is refused, Flower's own gives no more
                 taken = False
                 logger.warning("a sign of life was not taken by the server: %s", error)
+            # As long as Flower itself waits, by the same constants.
             pause = constant.HEARTBEAT_DEFAULT_INTERVAL - constant.HEARTBEAT_CALL_TIMEOUT
             share = constant.HEARTBEAT_BASE_MULTIPLIER + random.uniform(  # noqa: S311
                 *constant.HEARTBEAT_RANDOM_RANGE
@@ -256,11 +258,13 @@ def _prompt(
                 message, tree = received
                 if single_record(tree) is None:
                     return received
+                # Flower pulls what is below the tree that it is given, one call for each object.
                 record = tree.children[0].children[0]
                 singles[message.metadata.message_id] = record.object_id
                 return message, record
 
             def lean_send(message: Any, tree: Any, seconds: float) -> tuple[set[str], str]:
+                # Who takes the reply waits for this one only, and the SuperLink then has no others.
                 wanted, session = send(message, tree, seconds)
                 single = single_record(tree)
                 return (wanted if single is None else wanted & {single}), session
@@ -291,7 +295,7 @@ def _patient(will_pass: Callable[[ServerReply], bool]) -> Callable[..., Any]:
         date = response.headers.get("date", "")
         if not will_pass(ServerReply(response.status_code, date, asked_at, time.time())):
             return response
-        response.close()
+        response.close()  # or each try would keep a connection open
         raise httpx.ConnectError("refused for now")  # what Flower is patient with
 
     return intercept

@@ -154,9 +154,8 @@ class AnsweringState(InMemoryNodeState):
     ) -> None:
         super().__init__(store)
         self._singles = {} if singles is None else singles
-        self.trusted: dict[
-            str, str
-        ] = {}  # public keys; where there are any, one has to have signed
+        # Public keys; where there are any, one of them has to have signed an app.
+        self.trusted: dict[str, str] = {}
         self._unsigned: set[str] = set()
         self._answer = answer
         self._keep = keep
@@ -176,7 +175,8 @@ class AnsweringState(InMemoryNodeState):
         self._unsigned.discard(stored)
         if not self._is_signed(fab):
             self._unsigned.add(stored)
-        with self.lock_fab_store:  # the last stored at the end
+        with self.lock_fab_store:
+            # The one stored last goes to the end: the first in there is forgotten first.
             self.fab_store[stored] = self.fab_store.pop(stored)
             while len(self.fab_store) > _MOST_APPS:
                 self._forget_app(next(iter(self.fab_store)))
@@ -208,7 +208,7 @@ class AnsweringState(InMemoryNodeState):
         limit: int | None = None,
     ) -> Sequence[Message]:
         """Return messages; where replies are asked for, have what waits answered first."""
-        if is_reply and run_ids is None:
+        if is_reply and run_ids is None:  # so Flower's loop asks, and nobody else
             for task in self.get_tasks(statuses=[Status.PENDING], order_by="pending_at"):
                 if self.claim_task(task.task_id) is not None:
                     self._run(task)
@@ -228,7 +228,7 @@ class AnsweringState(InMemoryNodeState):
             self.record_message_processing_start(bare.metadata.message_id)
             asked = self._asked(task, bare, run, context)
             reply, state, *_ = self._answer(asked)
-            del asked  # a model in it is of no use any more
+            del asked  # a model in it is of no use any more, and the reply may be as large
             if state is not None:
                 context.state = state
                 self.set_run_series_context(run.series_id, context)
@@ -268,5 +268,5 @@ class AnsweringState(InMemoryNodeState):
                 lambda _: store.delete(message_id),
                 return_type=Message,
             )
-        message.metadata.__dict__["_message_id"] = message_id
+        message.metadata.__dict__["_message_id"] = message_id  # Flower sends a message without it
         return message

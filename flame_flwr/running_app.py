@@ -35,7 +35,7 @@ def app_name() -> str:
     It is the node's own knowledge: where this process has put the app that it was sent.
     """
     apps = apps_folder()
-    for entry in map(Path, sys.path):
+    for entry in map(Path, sys.path):  # Flower puts the app's folder there before it imports it
         if entry.parent == apps:
             return entry.name
     return ""

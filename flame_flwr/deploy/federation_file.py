@@ -96,7 +96,7 @@ def _federation(given: Mapping[str, Any], beside: Path) -> Federation:
         for number, entry in enumerate(top["hospitals"], 1)
     )
     seen: set[str] = set()
-    for hospital in hospitals:
+    for hospital in hospitals:  # in small letters: some file systems take two such for one folder
         if hospital.name.lower() in seen:
             raise ConfigError(f"two hospitals are called {hospital.name!r}: names must differ")
         seen.add(hospital.name.lower())
@@ -202,7 +202,7 @@ def _check_host(name: Any, key: str, where: str) -> None:
         nowhere = ipaddress.ip_address(str(name)).is_unspecified
     except ValueError:
         labels = str(name).split(".")
-        good = isinstance(name, str) and not labels[-1].isdecimal()
+        good = isinstance(name, str) and not labels[-1].isdecimal()  # 10.0.0.256 is no address
         good = good and all(_LABEL.fullmatch(label) for label in labels)
         if not good or len(str(name)) > 253:
             raise ConfigError(

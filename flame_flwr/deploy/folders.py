@@ -214,6 +214,7 @@ def _node_pair(hospital: Hospital) -> tuple[_Files, bytes]:
 
 def _public_keys(folder: Path, name: str) -> list[Path]:
     """Return a hospital's public keys at the server, also those that were ended."""
+    # No hospital has a "+" in its name, so that "NAME+*" finds the keys of no other.
     return [*folder.glob(f"**/{name}.pub"), *folder.glob(f"**/{name}+*.pub")]
 
 
@@ -241,7 +242,7 @@ def _new_folder(target: Path) -> Iterator[Path]:
         raise ConfigError(f"{target} cannot be made: {error.strerror}") from error
     try:
         yield made
-        os.rename(made, target)
+        os.rename(made, target)  # whole or not at all: a folder without a key would seem complete
     except OSError as error:
         raise ConfigError(f"{target} cannot be written: {error.strerror}") from error
     finally:

@@ -107,7 +107,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     with suppress(OSError):
         while data := await reader.read(1 << 16):
             writer.write(data)
-            await writer.drain()
+            await writer.drain()  # or an app of gigabytes would be held here for a slow server
     writer.close()
 
 
@@ -122,7 +122,7 @@ def _is_own(port: int) -> bool:
         return True
     for line in lines:
         fields = line.split()
-        if fields[1] == f"0100007F:{port:04X}":
+        if fields[1] == f"0100007F:{port:04X}":  # 127.0.0.1, as proc(5) has the command's end
             return int(fields[7]) == os.getuid()
     return False
 

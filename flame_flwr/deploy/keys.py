@@ -117,7 +117,7 @@ def server_pair(
         The private key (PKCS #8) and the certificate, both PEM.
     """
     return _pair(
-        _name(names[0][:64]),
+        _name(names[0][:64]),  # X.509 has no longer common names; programs look at the others
         now,
         days,
         *_OF_NO_CA,

@@ -42,6 +42,7 @@ def obstacle(host: str, port: int, config: Path | None = None) -> str:
         except ConfigError as error:
             return error.message
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as server:
+        # As Flower's own does: else a port that was closed a moment ago would seem to be taken.
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind((host, port))

@@ -28,7 +28,7 @@ def difference(before: AppArchive, after: AppArchive) -> Iterator[str]:
     old, new = Review(before), Review(after)
     for path in sorted(before.files.keys() | after.files.keys()):
         if before.files.get(path) == after.files.get(path):
-            continue
+            continue  # by bytes: texts can be equal, and their encodings not
         left = old.text(path).split("\n") if path in before.files else []
         right = new.text(path).split("\n") if path in after.files else []
         name = printable(path)

@@ -34,7 +34,7 @@ class AppNames:
 
     def follow(self, path: str, name: str) -> tuple[str, Bound] | None:
         """Return where in the app a module's name gets its value, and that value."""
-        for _ in range(_MOST_STEPS):
+        for _ in range(_MOST_STEPS):  # two modules can import a name from each other
             if (bound := self._bound.get(path, {}).get(name)) is not None:
                 if not isinstance(bound, ast.Name) or bound.id == name:
                     return path, bound

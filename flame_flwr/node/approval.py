@@ -144,7 +144,7 @@ def check_app(asked: NodeMessage) -> str:
     about = _about(asked, settings.name)
     if asked.trouble:
         raise _refused("kind", "not a message that is answered", about, asked.trouble)
-    if about.digest != asked.fab.hash_str:
+    if about.digest != asked.fab.hash_str:  # what the server says an app is counts for nothing
         raise _refused("kind", "not the app that was announced", about, "its archive has another")
     if settings.approval == "none":
         _open(asked, about)
@@ -164,6 +164,7 @@ def check_app(asked: NodeMessage) -> str:
             about,
             "nothing runs there until they are mended: `flame-flwr node apps` and its log say more",
         ) from error
+    # First: a file that says both, as one that was written by hand may, lets nothing run.
     if (rejection := approvals.rejection(about.digest)) is not None:
         raise _refused("rejected", "rejected", about, f"decided on {rejection.since[:10]}")
     given = [each for each in approvals.of(about.digest) if each.is_valid(reviewers)]
@@ -298,7 +299,7 @@ def _keep(folder: GateFolder, asked: NodeMessage, about: _Asked, content: bytes 
     run = str(asked.message.metadata.run_id)
     noted = folder.request(about.digest)
     if noted is not None and any(each.get("run") == run for each in noted.asked):
-        return
+        return  # a run asks with every message, and each would lock and write the folder
     try:
         folder.keep_request(about.digest, request_of(about.app, int(run), about.project), content)
     except FullError as error:
@@ -319,4 +320,5 @@ def _clean(text: str) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
+    # True is 1 to Python, and `secure = 1` is not `secure = true` to what reads it.
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

@@ -214,7 +214,7 @@ def _entry(values: Any, kind: type[Any]) -> Any:
         raise ConfigError(f"an entry without {missing[0]}")
     for key, value in given.items():
         if key == "until":
-            fits = type(value) is date
+            fits = type(value) is date  # a datetime is one, too, and has no `last day`
         elif key == "may_differ":
             fits = isinstance(value, list) and all(isinstance(each, str) for each in value)
         else:

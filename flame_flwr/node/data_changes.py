@@ -85,7 +85,7 @@ def of_folder(folder: Path) -> Seen | None:
     digest, count = hashlib.sha256(), 0
     try:
         for parent, folders, names in os.walk(folder):
-            folders.sort()
+            folders.sort()  # `os.walk` goes on in this order; a disk gives any
             for name in sorted(names):
                 path = os.path.join(parent, name)
                 about, count = os.stat(path), count + 1
@@ -101,7 +101,7 @@ def of_contents(kind: str, contents: Iterable[tuple[str, bytes]]) -> Seen:
     digest, rows = hashlib.sha256(), 0
     for key, content in contents:
         digest.update(key.encode("utf-8", "surrogatepass") + b"\0")
-        digest.update(len(content).to_bytes(8, "big"))
+        digest.update(len(content).to_bytes(8, "big"))  # or "ab", "c" would be as "a", "bc"
         digest.update(content)
         rows += rows_of(unpack(content)) if kind == "sql" else content.count(b"\n") or 1
     return Seen(rows, digest.hexdigest())

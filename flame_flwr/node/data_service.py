@@ -157,6 +157,7 @@ class MessageData:
         if opened not in self._opened:
             run = RunSettings.from_config(self._context.run_config)
             self._opened[opened] = open_configured(opened, self._settings, run, self._context)
+            # Folders the process reads by itself, so they are looked at before it may.
             for number, source in enumerate(self._opened[opened].sources, 1):
                 if isinstance(source, FolderSource) and (seen := of_folder(source.folder)):
                     self._see((opened, number), source, seen)
@@ -178,7 +179,7 @@ class MessageData:
         """Return what a source holds, read once in a run."""
         run_id = self._context.run_id
         query = (source.type, source.where, asked.opened, asked.source, asked.kind, asked.keys)
-        self._note_frozen(source, asked)
+        self._note_frozen(source, asked)  # also where it was read before: this answer is of it, too
         fetched = self._fetched.get(run_id, query)
         if fetched is not None:
             return _found(fetched)
@@ -219,7 +220,7 @@ class MessageData:
 
     def _spooled(self, source: RemoteSource, fill: Callable[[Spool], _T]) -> tuple[_T, Spool]:
         """Fill a file; where the disk is full, once more without what other runs have read."""
-        while True:
+        while True:  # at most twice: after that there are no others to forget
             try:
                 return self._fill(Spool(self._folder), source, fill)
             except FlameError:

@@ -124,15 +124,17 @@ class _ForkServer:
 
     def serve(self) -> None:
         """Do what the node asks for, until it closes the control socket."""
+        # A child that ends just before `select` would not wake it: Python starts a system call anew
+        # after a signal. What the signal writes into a pipe waits there.
         woken, wake = os.pipe()
         for end in (woken, wake):
             os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler nothing is written
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         while True:
             pipes = {each.output.pipe: each.output for each in self._processes.values()}
             watched = [self._control.fileno(), woken, *pipes]
-            wait = _LOOK_EVERY if self._processes else None
+            wait = _LOOK_EVERY if self._processes else None  # an idle node uses no processor time
             ready, _, _ = select.select(watched, [], [], wait)
             for pipe in pipes.keys() & set(ready):
                 pipes[pipe].read()
@@ -173,10 +175,11 @@ class _ForkServer:
     ) -> None:
         sandbox = self._sandbox(command)
         scratch = MessageScratch()
+        # In a sandbox temporary files are in memory, and count there.
         watch = MessageWatch(limits, scratch.handle if sandbox is None else None)
         read, write = os.pipe()
         os.set_blocking(read, False)
-        sys.stdout.flush()
+        sys.stdout.flush()  # or the fork would write it, too
         sys.stderr.flush()
         pid = os.fork()
         if not pid:
@@ -192,6 +195,7 @@ class _ForkServer:
         """Return namespaces that are ready: often those that were made meanwhile."""
         spare, self._spare = self._spare, None
         if spare is not None:
+            # Of another project or after a change of the config it would show other folders.
             if spare.command == command and spare.is_ready():
                 return spare
             spare.end()
@@ -227,13 +231,14 @@ class _ForkServer:
                 break
             if process := self._processes.pop(pid, None):
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
+                    os.killpg(pid, signal.SIGKILL)  # it has made a group of its own, with its id
                 process.end_sandbox()
                 self._end_leftovers()  # before the node looks at what the message has left
                 code = os.waitstatus_to_exitcode(status)
                 limit = process.limit or ("" if process.scratch.is_in_place() else "folders")
                 self.say(event="ended", pid=pid, code=code, limit=limit)
                 process.close()
+                # The next message is mostly of the same run. Nobody waits for bubblewrap then.
                 if process.sandbox is not None and self._spare is None:
                     with contextlib.suppress(SandboxError):
                         self._spare = SandboxNamespaces(process.sandbox.command)
@@ -242,6 +247,7 @@ class _ForkServer:
     def _end_leftovers(self) -> None:
         """End processes that messages have left behind, and what these leave behind in turn."""
         until = time.monotonic() + _LEFTOVERS_END
+        # Again and again: the children of one that is killed come here, and may fork meanwhile.
         while (left := set(children_of(os.getpid())) - self._kept()) and time.monotonic() < until:
             _kill(left)
             for pid in left:
@@ -258,7 +264,7 @@ class _ForkServer:
         """End every process; what one leaves behind in a session of its own comes here then."""
         while own := children_of(os.getpid()):
             _kill(own)
-            os.waitpid(-1, 0)
+            os.waitpid(-1, 0)  # only then are that one's own children seen to be this one's
         for process in self._processes.values():
             process.end_sandbox()
             process.close()
@@ -292,7 +298,7 @@ def _become_message_process(
             sandbox.join()
             linux.end_with_parent()  # the kernel forgets it where a process gets other rights
             linux.allow_inspection(True)  # or all that it shares would count as its own memory
-            if pid := os.fork():
+            if pid := os.fork():  # who joins a process namespace is in it with its children only
                 _end_as(pid)
             linux.drop_capabilities()  # in there it would have all of them
             scratch = message_process.SCRATCH_IN_SANDBOX
@@ -313,7 +319,7 @@ def _become_message_process(
 def _end_as(pid: int) -> NoReturn:
     """Wait for the process inside the sandbox, and end as it does.
 
-    This one is half in the sandbox: a process joins a process namespace only for its children.
+    This one is half in the sandbox: the fork server waits for it, and sees no process in there.
     """
     os.closerange(0, 256)  # the node is to see the end of the message's socket with that process
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -112,7 +112,7 @@ class Forks:
         if len(request) > MOST_REQUEST:
             raise ForkError("the sandbox would have too many folders")
         with theirs:
-            for attempt in (1, 2):
+            for attempt in (1, 2):  # it may have ended since, as where memory ran out
                 try:
                     socket.send_fds(self._control, [request], [theirs.fileno()])
                     event = self._event({"started", "failed"}, _START_LIMIT)
@@ -178,6 +178,7 @@ class Forks:
             if not data:
                 raise EOFError("the fork server has ended")
             event: dict[str, Any] = json.loads(data)
+            # Others are passed over: a process that was given up on says later that it has ended.
             if event["event"] in names and pid in (None, event.get("pid")):
                 return event
 

@@ -66,6 +66,7 @@ class GateFolder:
         try:
             self._check()
             with opened_own(path, self._user) as (handle, about):
+                # Read with every message, parsed when it is another: each one is a new file.
                 version = (about.st_mtime_ns, about.st_size, about.st_ino)
                 if self._approvals is None or self._approvals[0] != version:
                     self._approvals = (version, _parsed(path, _content(handle)))
@@ -145,6 +146,7 @@ class GateFolder:
         with self.locked():
             folder = self.path / "pending"
             folder.mkdir(mode=0o700, exist_ok=True)
+            # First: where there is no room for the archive, nothing is noted of the app either.
             if content is not None and self.archive_path(digest) is None:
                 self._make_room(request, len(content))
                 write_whole(folder / f"{digest}.fab", [content])
@@ -211,7 +213,7 @@ class GateFolder:
         if path is None:
             raise ConfigError(f"the archive of {digest[:12]} has not come to this node yet")
         content = path.read_bytes()
-        if digest_of(content) != digest:
+        if digest_of(content) != digest:  # a reviewer would look at one app and approve another
             raise ConfigError(f"{path} was changed: remove it, and have the app sent once more")
         return content
 

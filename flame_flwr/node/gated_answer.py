@@ -83,6 +83,7 @@ def _through_gate(
         project=project,
         ledger=NodeLedger(asked.context, project),
     )
+    # Two gates: what the process gives back is a context with another state, and a new way.
     refused = ReplyGate(asked.message, asked.context, way).refusal()
     answer = run(asked) if refused is None else Answer(refused, None)
     answer = _with_kept_counts(asked, answer)

@@ -102,7 +102,7 @@ class _Folder:
         _remove(folder, new - own)
         if kept_bytes(folder) <= max(self.most, self.bytes_before):
             return ""
-        _remove(folder, own)
+        _remove(folder, own)  # what was there before stays: this message has not made it
         return "disk"
 
 
@@ -177,6 +177,7 @@ class KeptFolders:
             )
             return "folders"
         try:
+            # Of two limits "folders" counts more than "disk", and so it does in the alphabet.
             return max(*(each.settle() for each in self.folders), self._make_room(), "")
         except OSError as error:
             logger.error("what an app has left in `state-dir` cannot be looked at: %s", error)
@@ -283,6 +284,7 @@ def _identity_of(root: Path) -> Identity | None:
 
 def _remove_in_place(path: Path) -> None:
     """Remove a folder below a ``state-dir``, or what is in the place of one that it is in."""
+    # From the top, by handles: a link in the place of any of the three would lead elsewhere.
     root, names = path.parents[2], path.parts[-3:]
     for depth, name in enumerate(names, 1):
         with opened_folder(root, *names[: depth - 1]) as above:

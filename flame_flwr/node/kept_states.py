@@ -44,7 +44,7 @@ class KeptStates:
 
         The counts of their filters stay: else a run could begin its privacy budget anew.
         """
-        self._kept.pop(context.series_id, None)
+        self._kept.pop(context.series_id, None)  # to stand at the end, as the one used last
         self._kept[context.series_id] = context, size_of_state(context.state)
         for series_id in list(self._kept)[:-1]:
             if sum(size for _, size in self._kept.values()) <= self._most:

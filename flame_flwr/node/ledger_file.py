@@ -96,6 +96,7 @@ class NodeLedger:
             return
         folder = GateFolder(self._settings.state_dir)
         try:
+            # Read under the lock: `node ledger --begin` may write another just now.
             with folder.locked():
                 ledger, day = _read(folder), today()
                 ledger.check(self._limits, day)

@@ -136,10 +136,12 @@ class Limits:
         tasks_before : int
             Processes and threads that this user had without the message.
         """
+        # These hold one process. What all use together the fork server adds up, a little late: a
+        # single allocation of everything that there is would be quicker than its look.
         reserved = _PER_CORE * (os.cpu_count() or 1)
         _lower(resource.RLIMIT_DATA, self.memory + reserved + _writable_memory())
         _lower(resource.RLIMIT_FSIZE, self.memory)
-        _lower(resource.RLIMIT_NPROC, tasks_before + self.tasks)
+        _lower(resource.RLIMIT_NPROC, tasks_before + self.tasks)  # the kernel counts by user
         _lower(resource.RLIMIT_NOFILE, self.files)
         _lower(resource.RLIMIT_CORE, 0)  # a dump would hold data
         if self.cpu is not None:
@@ -188,7 +190,7 @@ def _memory_of_service() -> float:
     except (OSError, IndexError):
         return least
     group = _CGROUPS / own.lstrip("/")
-    for folder in (group, *group.parents):
+    for folder in (group, *group.parents):  # a limit further up holds for all below it
         if folder.is_relative_to(_CGROUPS):
             try:
                 least = min(least, float((folder / "memory.max").read_text()))

@@ -32,7 +32,11 @@ _WRITE_FILE, _READ_DIR, _REFER, _TRUNCATE = 1 << 1, 1 << 3, 1 << 13, 1 << 14
 _READ = 1 << 0 | 1 << 2 | _READ_DIR
 _EVERY = (1 << 15) - 1
 _TCP = _OUTSIDE = 0b11
-"""Landlock's system calls, and what may be done with files, with TCP and to what is outside."""
+"""Landlock's system calls, and what may be done with files, with TCP and to what is outside.
+
+As the kernel's ``include/uapi/linux/landlock.h`` has them; the numbers of calls are the same on
+x86 and ARM.
+"""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -59,6 +63,7 @@ def forbid_new_privileges() -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability, also for programs that this process starts."""
+    # First what programs that are started later could have: to drop that takes a capability.
     for capability in range(_MOST_CAPABILITIES):
         _libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those this kernel has not
     _libc.prctl(_CAP_AMBIENT, _CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
@@ -80,6 +85,7 @@ def join_namespaces(pid: int) -> None:
     OSError
         The kernel refuses.
     """
+    # One call for all: joined one by one, each would change which may be joined after it.
     other = os.pidfd_open(pid)
     try:
         _check(_libc.setns(other, _NEW_NAMESPACES), "setns")
@@ -113,6 +119,7 @@ def fence(readable: Iterable[str], usable: Iterable[str], writable: Iterable[str
         The kernel has no Landlock, or refuses.
     """
     version = _landlock_version()
+    # A kernel refuses rights that it does not know. A field that it does not know it takes with 0.
     every = _EVERY & ~(_REFER if version < 2 else 0) & ~(_TRUNCATE if version < 3 else 0)
     handled = (every, _TCP if version >= 4 else 0, _OUTSIDE if version >= 6 else 0)
     attributes = (ctypes.c_uint64 * len(handled))(*handled)
@@ -134,7 +141,7 @@ def _allow(rules: int, path: str, access: int, of_file: int) -> None:
     except FileNotFoundError:
         return
     try:
-        if not stat.S_ISDIR(os.fstat(opened).st_mode):
+        if not stat.S_ISDIR(os.fstat(opened).st_mode):  # or the kernel refuses the rule
             access &= of_file & ~_READ_DIR
         beneath = _Beneath(access, opened)
         result = _libc.syscall(_ADD_RULE, rules, 1, ctypes.byref(beneath), 0)

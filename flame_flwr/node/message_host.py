@@ -115,6 +115,7 @@ class MessageHost:
         except ForkError as error:
             return _refused(asked, str(error))
         if asked.message.metadata.message_type == HELLO and settings.state_dir:
+            # Here and not in the process: in a sandbox that sees its own analysis's folder only.
             expire(Path(settings.state_dir), settings.state_days)
             FrozenStore.of(settings).expire()
         data = self._data.for_message(asked.context, limits.seconds)
@@ -137,14 +138,14 @@ class MessageHost:
                 logger.error("the process of a message broke off: %s", printable(str(error)))
                 frame = None
             deadline.cancel()
-        end = self._forks.end(pid)
+        end = self._forks.end(pid)  # all of it, so that nothing writes to the folders any more
         limit = kept.settle() or (end.limit if end.limit == "folders" else "")
         if frame is None:
             if refused or end.limit:
                 why = f"the analysis was ended: {refused}"
                 return _refused(asked, why if refused else reason_of_limit(end.limit))
             return _crashed(asked, cause_of_end(end.code))
-        if limit:
+        if limit:  # it has answered, and left more on the disk than it may: nothing of it is kept
             return _refused(asked, reason_of_limit(limit))
         answer = _answer(asked, *frame)
         if answer.state is not None and size_of_state(answer.state) > settings.state_mb * 1e6:

@@ -60,8 +60,10 @@ def prepare(message: int, limits: Limits, scratch: str, tasks: int) -> None:
         Processes and threads that this user had before.
     """
     os.setsid()  # so that what it starts can be ended with it
+    # Among them are the fork server's control socket, with which one asks it for processes, and the
+    # input of the sandbox's `cat`, which ends only when nobody has that open.
     _close_all_but({0, 1, 2, message})
-    linux.forbid_new_privileges()
+    linux.forbid_new_privileges()  # without it the kernel takes no Landlock from who is not root
     linux.allow_inspection(True)  # as after exec; the fork server is not
     linux.end_with_parent()
     with contextlib.suppress(OSError):  # where memory runs out, it is this process that ends
@@ -114,7 +116,7 @@ def run(sock: socket.socket) -> None:
         why = f"{type(error)}:<'{error}'>" if loads else ""
         wire.send(sock, {"loads": loads, "error": why})
         return
-    link.close()
+    link.close()  # a thread of the app's that goes on must not write into the answer
     bulk = []
     answer: dict[str, Any] = {"state": wire.pack_records(context.state, bulk)}
     if reply.has_error():
@@ -130,7 +132,7 @@ def _call(request: dict[str, Any], bulk: list[bytes]) -> tuple[Message, Context]
         app = load_app(bulk[request["fab"]], *request["app"])
     except BaseException as error:
         raise _UnloadedError from error
-    if not isinstance(app, NodeClientApp):
+    if not isinstance(app, NodeClientApp):  # which answers nothing that the gate could look into
         raise ForeignAppError
     leave_gate_to_node()
     message = message_of(

@@ -27,6 +27,8 @@ class MessageScratch:
     def __init__(self) -> None:
         self.path = tempfile.mkdtemp(prefix="flame-flwr-message-")
         above, self._name = os.path.split(self.path)
+        # By handles: the app could put a link where the folder was, and what it points to would be
+        # measured, or removed, in the name of the fork server.
         self._above = os.open(above, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.handle = os.open(self._name, _FOLDER, dir_fd=self._above)
 

@@ -56,14 +56,14 @@ class MessageWatch:
             self._opened = opened.pop_all()
         self._look_at_disk = 0.0
         self._began = self._looked = time.monotonic()
-        self._waited_for = _time_of_ended_children()
+        self._waited_for = _time_of_ended_children()  # of messages before; this one's come on top
 
     def exceeded(self) -> str:
         """Return which limit they have reached; empty for none, or where it was looked just now."""
         now = time.monotonic()
         if now - self._began > self._limits.seconds:
             return "message-timeout"
-        if now - self._looked < _LEAST_WAIT:
+        if now - self._looked < _LEAST_WAIT:  # with every line that an analysis prints it is asked
             return ""
         self._looked = now
         pids = self.all_processes()

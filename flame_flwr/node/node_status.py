@@ -159,7 +159,7 @@ class StatusFile:
             self._status.clock = self._clock.difference
             text = json.dumps(asdict(self._status), indent=1)
             failed = [_write(path, text) for path in paths[:1]]
-            if failed != [None]:  # then where it may, if its user alone reads it there
+            if failed != [None]:  # then in `state-dir`, where its user alone can read it
                 failed += [_write(path, text) for path in paths[1:]]
             if None not in failed and not self._said:
                 logger.warning(
@@ -266,7 +266,7 @@ def why_nothing_runs(settings: NodeSettings) -> str:
 def _is_process(pid: int) -> bool:
     with suppress(PermissionError):  # another user's
         try:
-            os.kill(pid, 0)
+            os.kill(pid, 0)  # sends nothing
         except (ProcessLookupError, OverflowError):
             return False
     return pid > 0

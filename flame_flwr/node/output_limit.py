@@ -91,6 +91,7 @@ class MessageOutput:
             data = os.read(self.pipe, _CHUNK)
         except OSError:
             return 0
+        # Once something is left out, all that follows is: a log with holes would read as if whole.
         allowed = 0 if self._left_out else self._allowance.take(len(data))
         self._write(data[:allowed])
         rest = data[allowed:]
@@ -100,6 +101,7 @@ class MessageOutput:
 
     def close(self) -> None:
         """Write the end of what was left out, and how much it was; close the pipe."""
+        # What it has started has the pipe open, too, where it could not be ended: no end may come.
         looked_at = 0
         while looked_at < _MOST_AT_THE_END and (size := self.read()):
             looked_at += size

@@ -25,7 +25,7 @@ def unpacking(answer: Callable[[NodeMessage], Answer]) -> Callable[[NodeMessage]
     """
 
     def unpacked(asked: NodeMessage) -> Answer:
-        name = packed_as(asked.message)
+        name = packed_as(asked.message)  # before: an unpacked message does not say it any more
         with suppress(PayloadError):  # the app meets the same error, and its answer says so
             asked = replace(asked, message=unpack(asked.message))
         answered = answer(asked)

@@ -28,7 +28,11 @@ COLUMNS = (
     *("time", "project", "run", "app", "node", "answer", "bytes", "masked", "rules", "filters"),
     *("left", "withheld", "withheld in part"),
 )
-"""The columns of the table that is saved."""
+"""The columns of the table that is saved.
+
+How many rows or people an answer is of is not among them: the log does not hold it. An app's own
+process counts them, for the gate to apply rules with, which then forgets the number.
+"""
 
 
 def columns_of(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +169,7 @@ class Egress:
         days: dict[tuple[str, str], Counter[str]] = {}
 
         def note(row: dict[str, Any]) -> None:
-            if row["answer"]:
+            if row["answer"]:  # a line of the node's start is none
                 counts = days.setdefault((row["time"][:10], row["project"]), Counter())
                 counts.update(answers=1, bytes=row["bytes"] or 0, masked=int(row["masked"]))
                 counts.update(withheld=bool(row["withheld"]))

@@ -56,8 +56,9 @@ def processor_time(pids: list[int]) -> float:
     """Return the seconds that processes, and what they have waited for, have run."""
     ticks = 0
     for pid in pids:
+        # The program's name comes first, in brackets. A process chooses it: it may hold others.
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-        ticks += sum(map(int, fields[11:15]))
+        ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime and cstime of proc(5)
     return ticks / _TICKS
 
 
@@ -68,6 +69,7 @@ def deleted_of(pids: list[int], devices: set[int]) -> int:
         with suppress(OSError):  # it has ended, or lets nobody look
             for name in os.listdir(f"/proc/{pid}/fd"):
                 with suppress(OSError):
+                    # Such a file is found in no folder, and fills the disk all the same.
                     about = os.stat(f"/proc/{pid}/fd/{name}")
                     if not about.st_nlink and about.st_dev in devices:
                         sizes[about.st_dev, about.st_ino] = 512 * about.st_blocks

@@ -72,7 +72,7 @@ def read_private_key(path: Path, ask: Callable[[], str]) -> Ed25519PrivateKey:
         its owner may read it.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file:  # opened first, so that what is looked at is what is read
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read()
     except OSError as error:
@@ -128,4 +128,5 @@ def is_signed(said: Mapping[str, Any], signature: str, key: Ed25519PublicKey) ->
 
 
 def _statement(said: Mapping[str, Any]) -> bytes:
+    # With what it is: a signature that the key has made for something else is none of an approval.
     return b"flame-flwr approval 1\n" + json.dumps(said, sort_keys=True).encode()

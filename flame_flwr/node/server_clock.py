@@ -70,7 +70,7 @@ class ServerClock:
         if ahead is not None and not _BEHIND < ahead < _AHEAD:
             self._refused(ahead, reply)
             return True
-        self.is_unknown = True
+        self.is_unknown = True  # the answer is the same; that the clocks agree leaves only this
         return False
 
     def _accepted(self, reply: ServerReply) -> None:
@@ -115,4 +115,5 @@ def _seconds_ahead(reply: ServerReply) -> float | None:
         server = parsedate_to_datetime(reply.date).timestamp() + 0.5
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+    # The server wrote its time somewhere between the two: their middle is off by half of that most.
     return (reply.asked_at + reply.answered_at) / 2 - server

@@ -40,12 +40,12 @@ class ServiceLink:
         ConfigError, DataError, UnavailableError
             As the node met it.
         """
-        if os.getpid() != self._process:
+        if os.getpid() != self._process:  # two would read each other's answers from one socket
             raise errors.UnavailableError(
                 "what the node reads can be had in the process that analysis_method runs in, and "
                 "in none that it starts: read the data before"
             )
-        with self._lock:
+        with self._lock:  # threads of the app's ask one after the other
             if self._closed:
                 raise errors.UnavailableError("the round is over: nothing can be read any more")
             wire.send(self._socket, question)

@@ -111,6 +111,7 @@ def receive(sock: socket.socket, most: int | None = None) -> Frame | None:
     if head_size > _MOST_HEADER or count > _MOST_PARTS:
         raise RefusedError(_TOO_MANY, f"a header of {head_size} bytes for {count} parts")
     sizes = struct.unpack(f"!{count}Q", _exactly(sock, 8 * count) or b"")
+    # Only the node has a limit for its processes; these take from it what it sends.
     if most is not None and head_size + sum(sizes) > most:
         raise RefusedError(_TOO_LARGE, f"{head_size + sum(sizes)} bytes, and at most {most} may be")
     try:
@@ -131,6 +132,7 @@ def size_of(frame: Frame) -> int:
 def _decoded(head: bytes) -> Any:
     left = _MOST_OBJECTS
 
+    # While it is read: what msgpack builds of 64 MB of empty lists would be 4 GB before it is done.
     def counted(built: Any) -> Any:
         nonlocal left
         left -= 1 + len(built)
