@@ -60,23 +60,13 @@ class DisclosureRule(ABC):
         """
 
     def weigh(self, evidence: Evidence) -> None:  # noqa: B027  (there to be overridden)
-        """Look at how much data is behind a result, as far as the analysis says; may refuse it.
-
-        Raises
-        ------
-        PayloadError
-            Nothing of the result may leave.
-        """
-
-    def weigh_unseen(self, evidence: Evidence, parts: int) -> None:  # noqa: B027  (likewise)
-        """Look at how much data is behind parts that no rule can look into; may refuse a result.
+        """Look at how much data is behind a result; may refuse it.
 
         Parameters
         ----------
         evidence : Evidence
-            What the analysis says.
-        parts : int
-            How many values of the analysis's own types, estimators and pickles there are.
+            What the analysis says of its data. At the gate it also has, as ``unseen``, how many
+            parts of the result no rule can look into.
 
         Raises
         ------
@@ -93,21 +83,17 @@ class DisclosureRule(ABC):
             Nothing of the result may leave.
         """
 
-    def may_say(self, rows: int) -> bool:
-        """Tell whether a finding about so many of the data's values may leave before round 1."""
-        return True
-
-    def may_tell(self, people: int, statistics: Sequence[Statistic]) -> bool:
-        """Tell whether it may be said of how many people the data is.
+    def may_say(self, count: int, statistics: Sequence[Statistic] | None = None) -> bool:
+        """Tell whether a plain number of rows or people may leave. The gate asks built-in rules.
 
         Parameters
         ----------
-        people : int
-            How many they are.
-        statistics : sequence of Statistic
-            Of the answer, as they leave.
+        count : int
+            Of the values that a finding at hello is about, or of all people in the data.
+        statistics : sequence of Statistic, optional
+            Those of the answer beside which it would leave, as they leave; ``None`` at hello.
         """
-        return self.may_say(people)
+        return True
 
     def screen(self, result: Any) -> None:  # noqa: B027  (there to be overridden)
         """Look at a whole result, with its containers; may refuse it.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SIZED", "Evidence"]
 
+# The limits hold for a stranger's text: far more than an analysis has, and little for a gate.
 _MOST = 2**63
 _MOST_COLUMNS = 1000
 _MOST_LEVELS = 1000
@@ -40,15 +41,15 @@ class Evidence:
     Parameters
     ----------
     files, nbytes, resources : int, optional
-        Of the data that the analysis was given, where it is of these.
+        How many files, bytes and FHIR resources the analysis was given, where its data is of these.
     kind : str
-        Else the name of its type, such as ``DataFrame``.
+        The type of other data, such as ``DataFrame``.
     dtype : str
-        Of an array.
+        The type of an array's elements.
     shape : tuple of int, optional
         Of an array or table; of a container its length, as ``(n,)``.
     rows, people : int, optional
-        How many there are of in the data that the result is made of.
+        How many rows and people there are in the data that the result was made of.
     distinct : mapping of str to int
         How many different values a column has, by its name.
     levels : mapping of str to tuple of int
@@ -59,6 +60,8 @@ class Evidence:
         What is behind each statistic of the framework's, part by part.
     sets : PeopleSets, optional
         Which people are in which of these parts.
+    unseen : int
+        How many parts of the result no rule can look into. The gate counts them itself.
 
     Examples
     --------
@@ -83,6 +86,7 @@ class Evidence:
     sizes: tuple[int, ...] = ()
     columns: tuple[tuple[ColumnFacts, ...], ...] = ()
     sets: PeopleSets | None = None
+    unseen: int = 0
 
     @property
     def together(self) -> int | None:
@@ -125,6 +129,7 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         """Return what is known, for :meth:`from_json`."""
         known = {each.name: getattr(self, each.name) for each in fields(self)}
+        del known["unseen"]  # no analysis says it
         known["sets"] = None if self.sets is None else self.sets.to_json()
         known["columns"] = tuple([facts.to_json() for facts in each] for each in self.columns)
         return {name: value for name, value in known.items() if value not in (None, "", {}, ())}
@@ -177,6 +182,7 @@ def _word(value: Any) -> str:
 
 
 def _name(value: Any) -> str:
+    # printable: it stands in the node's log, which a terminal may show
     if not isinstance(value, str) or len(value) > _LONGEST_NAME or not value.isprintable():
         raise ValueError("no name")
     return value
@@ -189,7 +195,7 @@ def _numbers(values: Any, most: int) -> tuple[int, ...]:
 
 
 def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < _MOST:
+    if type(value) is not int or not 0 <= value < _MOST:  # True is an int, too
         raise ValueError("no number of things")
     return value
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.errors import ConfigError, PayloadError
@@ -206,23 +206,27 @@ class Gate:
             study = study.of_strict_node()
         if metrics:
             check_numbers_of("flame.report_metrics", rules)
-        for rule in rules:
-            rule.weigh(study.evidence)
         chain = FilterChain.of(study.filters, self.filters, self.node, len(study.acted))
         names = (*study.own_rules, *(type(rule).__name__ for rule in rules))
         self._check_pickle(returned, study)
         value, opaque = look_into(returned)
-        if holds_sparse_change(returned):  # the gate alone makes them, after rules and filters
+        # Only the gate makes these, after rules and filters. One that arrives would be looked at
+        # without the numbers that it leaves out.
+        if holds_sparse_change(returned):
             value = made_dense(value, lambda: aggregate and look_into(aggregate).value)
+        # Counted here: an analysis could say that there are none.
+        evidence = replace(study.evidence, unseen=len(opaque))
+        for rule in rules:
+            rule.weigh(evidence)
         unseen, withheld = "", WithheldFigures()
         if opaque and rules:
-            for rule in rules:
-                rule.weigh_unseen(study.evidence, len(opaque))
             parts = "1 part" if len(opaque) == 1 else f"{len(opaque)} parts"
             unseen = f"{parts}; the analysis says of how many: {study.evidence.of_people()}"
         if rules:
+            # The statistics have come without what is behind them; the rules ask for it.
             tell_columns(value, study.evidence)
             value = apply_rules(rules, value, self.account, withheld)
+        # After the rules: whether their number may be said depends on what leaves beside it.
         people = _tellable(rules, study.evidence.people, value)
         acted = list(study.acted)
         if chain is not None:
@@ -233,6 +237,7 @@ class Gate:
                 for said in chain.report()
             ]
         if rules:
+            # What came as a pickle goes as the bytes that it came as: nothing is pickled here.
             returned = encode_allowed(value, allow_pickle=False)
         elif chain is not None:
             returned = encode(value)
@@ -253,7 +258,9 @@ class Gate:
         """Refuse a pickle unless the node and the study both allow it."""
         if (self.pickles and study.allow_pickle) or not holds_pickle(returned):
             return
-        if not self.pickles:
+        if (
+            not self.pickles
+        ):  # whatever the study declares: said first, as only the node can mend it
             raise PayloadError(_NEVER)
         raise PayloadError(
             'the result holds a pickle, and the analysis does not declare payload="pickle"'
@@ -283,7 +290,7 @@ def _tellable(rules: Sequence[DisclosureRule], people: int | None, allowed: Any)
     if people is None:
         return None
     statistics = statistics_in(allowed)
-    return people if all(rule.may_tell(people, statistics) for rule in rules) else None
+    return people if all(rule.may_say(people, statistics) for rule in rules) else None
 
 
 _NEVER = (

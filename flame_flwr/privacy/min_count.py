@@ -67,10 +67,13 @@ class MinCount(CheckedRule):
     k: int = parameter(at_least(2), 5, stricter=max)
     differences: bool = parameter(TRUE_OR_FALSE, True, stricter=max)
 
-    def weigh_unseen(self, evidence: Evidence, parts: int) -> None:
-        """Refuse parts of too few people; of the analysis's own statistics each says its own."""
+    def weigh(self, evidence: Evidence) -> None:
+        """Refuse unseen parts of too few people; the analysis's own statistics say their own."""
+        if not evidence.unseen:
+            return
         counts = list(evidence.sizes)
-        if len(counts) < parts and evidence.together is not None:
+        # An estimator or a pickle says nothing of its own: it may be of all the data.
+        if len(counts) < evidence.unseen and evidence.together is not None:
             counts.append(evidence.together)
         if any(0 < count < self.k for count in counts):
             raise PayloadError(
@@ -80,19 +83,14 @@ class MinCount(CheckedRule):
                 "withheld where they are of too few"
             )
 
-    def may_say(self, rows: int) -> bool:
-        """Tell whether a finding is about none or enough."""
-        return not 0 < rows < self.k
-
-    def may_tell(self, people: int, statistics: Sequence[Statistic]) -> bool:
-        """Tell whether a figure about all of them leaves, so that none about nearly all will.
-
-        With their number alone, and that of a group, it would be known how few are not in it.
-        """
-        if not self.differences:
-            return self.may_say(people)
+    def may_say(self, count: int, statistics: Sequence[Statistic] | None = None) -> bool:
+        """Tell whether it is none or enough; of people, whether a figure about all leaves, too."""
+        if statistics is None or not self.differences:
+            return not 0 < count < self.k
+        # With their number alone, and that of a group, it would be known how few are not in it.
+        # Where a figure about all leaves, none about nearly all does.
         return any(
-            not part.suppressed and _people(part) == people >= self.k
+            not part.suppressed and _people(part) == count >= self.k
             for each in statistics
             for _, part in members(each)
         )
@@ -127,6 +125,7 @@ class MinCount(CheckedRule):
             for source, statistic in enumerate(statistics)
             for column, member in members(statistic)
         ]
+        # of all parts at once: two columns of one table may give a group away between them
         allowed = iter(without_overlaps(leaves, self.k))
         return [
             with_members(statistic, [next(allowed) for _ in members(statistic)])
@@ -149,6 +148,7 @@ class MinCount(CheckedRule):
         for place in sorted(range(len(parts)), key=lambda place: -_people(parts[place][0])):
             part, column = parts[place]
             of_few = self.differences and not account.takes_people(part, column, self.k)
+            # `takes` only where the first lets it: what is asked for has left, for both.
             if of_few or not account.takes(part, self.k):
                 if isinstance(part, ScoreInformation):  # withheld, a step would be wrong
                     raise PayloadError(

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import snippets
 from hanging import HANGS
 
 import flame_flwr
 from flame_flwr import clients, strategies
 
+ROOT = Path(flame_flwr.__file__).parent.parent
 FOLDERS = {
     "flame_flwr": flame_flwr.__path__,
     "flame_flwr.clients": clients.__path__,
@@ -111,7 +113,9 @@ WRITTEN_BY_USERS = {
     "flame_flwr.aggregation": ["Aggregation", "Convergence", "Reduction"],
     "flame_flwr.clients": ["StarClient"],
     "flame_flwr.cross_site": ["CrossSite"],
-    "flame_flwr.privacy": ["UpdateFilter"],
+    "flame_flwr.data.expect": ["Resources", "Table"],
+    "flame_flwr.privacy": ["DisclosureRule", "UpdateFilter"],
+    "flame_flwr.results.callbacks": ["Callback"],
     "flame_flwr.sklearn": ["Ditto", "SklearnAnalyzer", "SklearnFedAvg"],
     "flame_flwr.star": ["StarAggregator", "StarAnalyzer"],
     "flame_flwr.statistics": ["Statistic"],
@@ -132,6 +136,41 @@ def test_a_class_to_subclass_has_few_public_methods(room):
         }
         own = {method for method in dir(made) if callable(getattr(made, method))} - flowers
         assert len([method for method in own if not method.startswith("_")]) <= 8, name
+
+
+def bases_of(code):
+    """Yield each class of the framework's that is subclassed there: where it is from, its name."""
+    tree = ast.parse(code)
+    homes = {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flame_flwr")
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        for base in node.bases if isinstance(node, ast.ClassDef) else ():
+            if isinstance(base, ast.Name) and base.id in homes:
+                yield homes[base.id]
+
+
+def test_every_class_that_users_are_shown_to_subclass_is_among_these():
+    pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")]
+    shown = [text for page in pages for text in snippets.texts(page, "python")]
+    for folder in ("examples", "flame_flwr/app-templates"):
+        paths = [path.relative_to(ROOT) for path in (ROOT / folder).glob("**/*.py")]
+        shown += [(ROOT / path).read_text() for path in paths if "tests" not in path.parts]
+    found = {base for code in shown for base in bases_of(code)}
+    assert len(found) > 10
+    listed = {
+        getattr(importlib.import_module(room), name)
+        for room, names in WRITTEN_BY_USERS.items()
+        for name in names
+    }
+    assert [
+        (room, name)
+        for room, name in sorted(found)
+        if getattr(importlib.import_module(room), name) not in listed
+    ] == []
 
 
 @pytest.mark.parametrize("name", [*flame_flwr.__all__[:-1]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +60,23 @@ def test_an_opaque_value_of_few_people_is_refused(evidence, passes):
     else:
         with pytest.raises(PayloadError, match="fewer than 5 people or rows"):
             gate.result(encode(value), study, 1)
+
+
+@pytest.mark.parametrize("parts", [0, 2])
+def test_the_gate_counts_itself_what_it_cannot_look_into(parts):
+    """What the analysis's process says of it counts for nothing."""
+    gate, forged = (
+        Gate("a", (MinCount(5),)),
+        json.loads(Study(evidence=Evidence(rows=4)).to_bytes()),
+    )
+    forged["evidence"]["unseen"] = 2 - parts
+    study = Study.from_bytes(json.dumps(forged).encode())
+    value = [RowCount(31), *[Box(1.5)] * parts]
+    if parts:
+        with pytest.raises(PayloadError, match="fewer than 5 people or rows"):
+            gate.result(encode(value), study, 1)
+    else:
+        assert decode(gate.result(encode(value), study, 1).payload) == value
 
 
 @pytest.mark.parametrize("rules", [(), (MaxBins(50),)])
