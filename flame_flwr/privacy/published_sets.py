@@ -66,10 +66,11 @@ class PublishedSets:
             The smallest group that may be seen.
         """
         new = self._bitmap(people)
-        if (column, new) in self._left:
+        if (column, new) in self._left:  # as in every round: a second time it tells nothing
             return True
         if len(self._left) >= _MOST_SETS:
             return False
+        # A count of whole rows can be compared with figures of every column, each by itself.
         columns = {None, *(of for of, _ in self._left)} if column is None else {column}
         if any(self._tells_of_few(new, self._alike(each), k) for each in columns):
             return False
@@ -126,10 +127,11 @@ class PublishedSets:
     def _bitmap(self, people: People) -> int:
         if len(self._order) != len(self._ids):
             self._order = np.argsort(self._ids)
+        # Sorted by an index: a person's bit stays where it is when others come.
         places = np.searchsorted(self._ids, people, sorter=self._order)
         known = places < len(self._ids)
         known[known] = self._ids[self._order[places[known]]] == people[known]
-        if not known.all():
+        if not known.all():  # grows once, and then knows all
             self._ids = np.concatenate([self._ids, people[~known]])
             return self._bitmap(people)
         bits = np.zeros(len(self._ids), dtype=bool)
@@ -145,7 +147,7 @@ class PublishedSets:
 
     @classmethod
     def from_json(cls, said: Any) -> Self:
-        """Return what :meth:`to_json` wrote.
+        """Return what :meth:`to_json` wrote, however many sets: those added up may be more.
 
         Raises
         ------
@@ -154,7 +156,7 @@ class PublishedSets:
         """
         sets = cls()
         sets._ids = np.frombuffer(unpacked_ids(said["people"]), dtype=np.uint64)
-        if len(np.unique(sets._ids)) != len(sets._ids) or len(said["left"]) > _MOST_SETS:
+        if len(np.unique(sets._ids)) != len(sets._ids):
             raise ValueError("no sets of people")
         length = (len(sets._ids) + 7) // 8
         for column, text in said["left"]:
@@ -189,9 +191,11 @@ def _gives_away(new: int, left: Sequence[int], k: int) -> bool:
     known = set(left)
     if any((new | other) in known and _is_few(new & other, k) for other in left):
         return True
+    # From here on of the sets within a larger one: those in the new one, ...
     within = [other for other in left if other != new and not other & ~new]
     if _has_few_in_common(new, within, k) or _leaves_few(new, within, k):
         return True
+    # ... and the new one in those that have left.
     return any(
         _leaves_few(larger & ~new, [o for o in left if not o & ~(larger & ~new)], k)
         for larger in left
@@ -227,7 +231,7 @@ def _leaves_few(rest: int, within: Iterable[int], k: int) -> bool:
         for each in fitting:
             covered |= each
         if (rest & ~covered).bit_count() >= k or not fitting:
-            continue
+            continue  # nobody can take these away, so at least `k` stay
         one, *others = fitting
         apart = [each for each in others if not each & one]
         open_ones.append((rest & ~one, apart))

@@ -19,6 +19,7 @@ from flame_flwr.data.frozen_reads import frozen_reads
 from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.errors import ConfigError
 from flame_flwr.privacy.figure_account import FigureAccount
+from flame_flwr.privacy.published_sets import PublishedSets
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.statistics import Moments
 
@@ -194,3 +195,17 @@ def test_who_waits_for_too_long_is_told_so(ward, monkeypatch):
         figures.added_to(FigureAccount()),
     ):
         pass
+
+
+def test_what_has_left_of_several_datasets_together_can_be_read_again():
+    """An answer about three of them is kept with each, and may be of more than one may have."""
+    together = FigureAccount()
+    for dataset in range(3):
+        sets = PublishedSets()
+        for start in range(10_000 * dataset, 10_000 * dataset + 6_000, 10):
+            assert sets.takes(np.arange(start, start + 10, dtype=np.uint64), f"{start}", 5)
+        sums = {f"9000 {dataset} =": [f"sum {number}" for number in range(9_000)]}
+        said = {"sums": sums, "sets": sets.to_json(), "rows": PublishedSets().to_json()}
+        together.add(FigureAccount.from_json(json.dumps(said)))
+    text = together.to_json()
+    assert FigureAccount.from_json(text).to_json() == text
