@@ -26,12 +26,12 @@ _BLOCK = 1 << 15
 
 
 class OffGridError(ValueError):
-    """A value has no place on a grid. Its text is for the node's own log."""
+    """A value has no place on a grid. Its text is for the node's own log: it tells of the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the values of a sum lie: at multiples of ``2**-exponent``, modulo ``2**bits``.
+    """The values that a sum can have: multiples of ``2**-exponent``, modulo ``2**bits``.
 
     A sum of such values is exact, and the same in any order. Against real numbers each value is off
     by at most half a step.
@@ -105,6 +105,7 @@ class Grid:
         """
         array = np.asarray(values)
         flat = np.ravel(array)
+        # By kind, and whole numbers first: as floats, those above 2**53 would be rounded.
         if flat.dtype.kind == "b":
             flat = flat.astype(np.int64)
         if flat.dtype.kind in "iu":
@@ -123,6 +124,7 @@ class Grid:
         """
         if self.words_each == 1:
             signed = words[:, 0].view(np.int64)
+            # Only the step to float64 rounds: scaling by a power of two is exact.
             return signed.copy() if not self.exponent else np.ldexp(signed, -self.exponent)
         whole = self.steps(words)
         if not self.exponent:
@@ -153,6 +155,7 @@ class Grid:
             raise self._too_large(parties)
         words = np.zeros((flat.size, self.words_each), np.uint64)
         words[:, 0] = flat.astype(np.uint64)
+        # two's complement: the words above a negative number are all ones
         if flat.dtype.kind == "i":
             words[flat < 0, 1:] = ~np.uint64(0)
         return _shifted(words, self.exponent)
@@ -174,7 +177,7 @@ class Grid:
     def _of_floats(self, flat: NDArray[np.float64], parties: int) -> Words:
         if not np.isfinite(flat).all():
             raise OffGridError("NaN or infinity")
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # infinity is refused below as too large
             steps = np.ldexp(flat, self.exponent)
         if not self.exponent and (np.rint(steps) != steps).any():
             raise OffGridError("a value that is not whole, in a sum of whole numbers")
@@ -186,14 +189,18 @@ class Grid:
         return self._placed(steps)
 
     def _placed(self, steps: NDArray[np.float64]) -> Words:
-        """Return whole floats as words: 53 bits each, at their place, then the sign."""
+        """Return whole floats as words: the 53 bits of each at their place, and then its sign.
+
+        A float's bits span two words at most, so no large integers of Python's are needed.
+        """
         fractions, exponents = np.frexp(np.abs(steps))
         mantissas = np.ldexp(fractions, 53).astype(np.uint64)
         shifts = exponents.astype(np.int64) - 53
         small = shifts < 0  # these are whole, so the bits that go are zeros
         mantissas[small] >>= (-shifts[small]).astype(np.uint64)
         shifts[small] = 0
-        words = np.zeros((steps.size, self.words_each + 1), np.uint64)  # one more, of zeros
+        # one more, of zeros, so that the highest has a word above it
+        words = np.zeros((steps.size, self.words_each + 1), np.uint64)
         rows, places = np.arange(steps.size), shifts // _WORD
         offsets = (shifts % _WORD).astype(np.uint64)
         words[rows, places] = mantissas << offsets
@@ -219,6 +226,8 @@ def add_words(one: Words, other: Words) -> Words:
     carry = np.zeros(len(one), np.uint64)
     for place in range(one.shape[1]):
         added = one[:, place] + other[:, place]
+        # A sum that has wrapped round is less than what was added. Only one of the two can wrap:
+        # after the first the word is 2**64 - 2 at most.
         over = added < other[:, place]
         np.add(added, carry, out=total[:, place])
         carry = (over | (total[:, place] < carry)).astype(np.uint64)
@@ -240,7 +249,7 @@ def negated_words(words: Words) -> Words:
 def _negated(words: Words) -> Words:
     if words.shape[1] == 1:
         return np.negative(words)
-    one = np.zeros_like(words)
+    one = np.zeros_like(words)  # -x is ~x + 1 in two's complement
     one[:, 0] = 1
     return add_words(~words, one)
 
@@ -260,6 +269,7 @@ def _shifted(words: Words, by: int) -> Words:
 
 def _float_at_most(number: int) -> float:
     """Return the largest float that is no more than a whole number."""
+    # Not float(number): that may be rounded up to 2**63, and what is cast to int64 would wrap.
     nearest = float(number)
     return nearest if int(nearest) <= number else math.nextafter(nearest, 0.0)
 

@@ -67,6 +67,7 @@ def without_overlaps(leaves: Sequence[Leaf], k: int) -> list[Statistic]:
     list of Statistic
         In the same order.
     """
+    # Sizes first: a table that is withheld by its total has no cells left to compare.
     rest = iter(_without_sizes([leaf for leaf in leaves if not leaf.has_people], leaves, k))
     leaves = [leaf if leaf.has_people else next(rest) for leaf in leaves]
     tables = _tables_to_withhold(leaves, k)
@@ -77,6 +78,8 @@ def _without_sizes(leaves: Sequence[Leaf], every: Sequence[Leaf], k: int) -> lis
     """Return leaves of which nobody says whom they are about, without what sizes give away."""
     leaves = _without(leaves, _close((n for leaf in leaves for n in leaf.sent.visible.sizes), k))
     leaves = _without(leaves, _near_a_part(leaves, k))
+    # A group of known people is compared by its sets. Beside it others go by size, but for equal
+    # ones, which may be of the same people.
     known = {n for leaf in every if leaf.has_people for n in leaf.sent.visible.sizes}
     return _without(leaves, {n + d for n in known for d in range(1 - k, k) if d})
 
@@ -183,6 +186,7 @@ def _nested(tables: list[_Table], k: int) -> set[int]:
     kept = np.zeros((0, len(at)), dtype=np.int64)
     known = np.zeros((0, len(at)), dtype=bool)
     found: set[int] = set()
+    # The larger first: of two that give a few away the one that says more is kept.
     for i, places, shown in sorted(tables, key=lambda table: -sum(table[1].values())):
         if i in found:
             continue
@@ -201,6 +205,7 @@ def _nested(tables: list[_Table], k: int) -> set[int]:
 
 def _gives_away(rests: npt.NDArray[np.int64], known: npt.NDArray[np.bool_], k: int) -> bool:
     """Tell whether a count, or all that are not known of one difference together, is small."""
+    # The cells that are not seen have their sum from the two totals.
     together = np.where(known, 0, rests).sum(axis=1)
     few = (together > 0) & (together < k)
     return bool(few.any() or ((rests > 0) & (rests < k) & known).any())

@@ -66,7 +66,8 @@ def apply_rules(
     PayloadError
         A rule refuses it.
     """
-    # All may refuse the result as it is before any of them changes it.
+    # All may refuse the result as it is before any of them changes it: `MaxBins` must count the
+    # bins that there were, and a regression without a small level would be another one.
     for rule in rules:
         rule.look(_walk(result))
     statistics = statistics_in(result)
@@ -77,6 +78,7 @@ def apply_rules(
         before, statistics = statistics, rule.protect(statistics)
         if withheld is not None:
             withheld.note(rule, before, statistics)
+    # Last, and of what is left: what is withheld anyway has not left, and takes up no account.
     for rule in rules:
         before, statistics = statistics, rule.within(account, statistics)
         if withheld is not None:
@@ -189,8 +191,8 @@ class Disclosure:
     Parameters
     ----------
     rules : iterable of DisclosureRule
-        One of a kind; :meth:`of` makes one of several. `MaxBins` and `MinCount` act last, on
-        what the others left.
+        At most one of each kind; :meth:`of` joins several of a kind into one. `MaxBins` and
+        `MinCount` act last, on what the others left.
 
     Examples
     --------
@@ -255,6 +257,7 @@ def statistics_in(result: Any) -> list[Statistic]:
         if isinstance(value, _CONTAINERS):
             _check_level(level)
             entries = value.values() if isinstance(value, dict) else value
+            # by types first: a list of a million floats is of one
             if any(map(_is_looked_into, set(map(type, entries)))):
                 for entry in entries:
                     collect(entry, level + 1)
@@ -300,6 +303,7 @@ def _of_each_kind(
     for step, entry in entries:
         kind = type(entry)
         if kind not in seen:
+            # of plain values one of a type is enough to refuse them; of statistics each counts
             if not _is_looked_into(kind):  # type: ignore[arg-type]
                 seen.add(kind)
             yield entry, (above, step, how)
@@ -334,5 +338,6 @@ def _rebuilt(value: Any, statistics: Iterator[Statistic]) -> Any:
         items = [_rebuilt(item, statistics) for item in value]
         if type(value) is list:
             return items
+        # a NamedTuple's class takes its parts one by one
         return value._make(items) if hasattr(value, "_make") else type(value)(items)
     return next(statistics) if isinstance(value, Statistic) else value

@@ -36,7 +36,7 @@ class RowsPerParameter(CheckedRule):
     Parameters
     ----------
     least : int
-        So many rows for each parameter, or more.
+        The fewest rows for each parameter.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class RowsPerParameter(CheckedRule):
             value = each.value
             if not isinstance(value, ScoreInformation) or not value.size:
                 continue
-            if _that_count(value) < self.least * value.parameters:
+            if _rows_or_people(value) < self.least * value.parameters:
                 raise PayloadError(
                     f"this node has too few {'people' if behind(value).facts else 'rows'}"
                     f"{_COUNTED[value.counted]} for a regression of "
@@ -74,19 +74,20 @@ class RowsPerParameter(CheckedRule):
                 )
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
-        """Leave a hospital's own fit with more parameters out of a meta-analysis."""
+        """Leave a hospital's own fit of too few rows out of a meta-analysis, and refuse nothing."""
         return [
             each.with_rows_per_parameter(self.least) if isinstance(each, SiteFits) else each
             for each in statistics
         ]
 
 
-def _that_count(regression: ScoreInformation) -> int:
+def _rows_or_people(regression: ScoreInformation) -> int:
     """Return how many rows there are for the parameters; people, where it is known whose they are.
 
     A regression's first cell is of all rows: see ``CellPeople``.
     """
     rows = regression.rows_that_count
+    # The fewer of the two: thirty rows of three people are three people's.
     for everybody in behind(regression).facts[:1]:
         counts = {"rows": everybody.n, "rarer": everybody.rarest, "events": everybody.commonest}
         return min(rows, counts[regression.counted])

@@ -89,7 +89,7 @@ class NoisyMinMax(CheckedRule):
         if self.low > self.high:
             raise ModelError("NoisyMinMax: low must not be above high")
         if self.secret is not None and not isinstance(self.secret, str):
-            raise ModelError("NoisyMinMax: secret must be a text")  # which is not shown
+            raise ModelError("NoisyMinMax: secret must be a text")  # what it is, is not shown
 
     def protect(self, statistics: Sequence[Statistic]) -> list[Statistic]:
         """Move the extremes of each."""
@@ -109,8 +109,9 @@ class NoisyMinMax(CheckedRule):
             # Who knows a column's true ends, as of one of 0 and 1, reads the shares from it.
             if low == high or _has_few_values(statistic):
                 asked = f"{low.hex()} {high.hex()}".encode()
+            # Keyed, not only seeded: who knows the values could else work out the shares.
             noise = random.Random(hmac.digest(self.secret.encode(), asked, hashlib.sha256))  # noqa: S311
-        reach = (high - low) or abs(low) or 1.0
+        reach = (high - low) or abs(low) or 1.0  # of one value, or of zeros, there is no distance
         return (
             low - reach * noise.uniform(self.low, self.high),
             high + reach * noise.uniform(self.low, self.high),
@@ -119,7 +120,7 @@ class NoisyMinMax(CheckedRule):
 
 @dataclass(frozen=True)
 class MaxBins(CheckedRule):
-    """A result with more bins, labels, cells or times in one statistic is refused.
+    """A result is refused if one of its statistics has more bins, labels, cells or times.
 
     Quantiles are not refused, but get as many different values at most: neighbours are moved
     together. With as many bins as people a histogram is the data. It does not stop who asks for the
@@ -128,7 +129,7 @@ class MaxBins(CheckedRule):
     Parameters
     ----------
     most : int
-        As many may be.
+        How many there may be.
 
     Raises
     ------
@@ -171,7 +172,7 @@ class MaxBins(CheckedRule):
 
 @dataclass(frozen=True)
 class MaxRows(CheckedRule):
-    """A result with a table of more rows is refused: it may be the patients'.
+    """A result with a table of more rows is refused: these may be the patients.
 
     Tables are DataFrames, Series, indexes, arrays with named fields, lists of records (dicts,
     lists, tuples) and dicts of two and more lists of one length, wherever in the result. Other
@@ -181,7 +182,7 @@ class MaxRows(CheckedRule):
     Parameters
     ----------
     most : int
-        As many may be.
+        How many rows a table may have.
 
     Raises
     ------

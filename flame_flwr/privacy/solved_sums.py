@@ -16,7 +16,9 @@ __all__ = ["rows_of", "solves_few"]
 _MOST_STEPS = 2e10
 """So many products are made, a few seconds' work; a set that needs more is withheld."""
 _ZERO = 1e-5
+"""Below it a drawn number of standard deviation 1 is an error of rounding."""
 _CHUNK = 8192
+"""Groups whose floats are in memory at a time."""
 
 Flags = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
@@ -58,6 +60,8 @@ def solves_few(new: int, left: Sequence[int], people: int, k: int) -> bool:
     if len(sets) ** 2 * len(sizes) > _MOST_STEPS:
         return True
     matrix = np.array([rows_of(each, people)[first] for each in sets])
+    # How many people each two sets share. It has the rank of the sets over people, and is small
+    # where these are many.
     common = np.zeros((len(sets), len(sets)))
     for _, part, weights in _parts(matrix, sizes):
         common += (part * weights) @ part.T
@@ -85,6 +89,8 @@ def _linked(new: int, left: Sequence[int]) -> list[int]:
 
 def _groups(sets: Sequence[int], people: int) -> tuple[Counts, Counts]:
     """Return one person of each group that is in the same sets, and how many they are."""
+    # A person's mark is the sum of those of its sets: two choices of sets have one with a chance of
+    # 2**-63, and rows of flags would be as many columns as sets.
     marks = np.random.default_rng(1).integers(1, 2**63, len(sets), dtype=np.uint64)
     marked = np.zeros(people, dtype=np.uint64)
     for each, mark in zip(sets, marks, strict=True):
@@ -105,10 +111,12 @@ def _is_solved(matrix: Flags, common: Floats, sizes: Counts) -> Flags:
     So it can where it is zero in all cases in which those over the sets are: it is in two of these
     cases, which are drawn by chance.
     """
+    # A fixed seed: an answer must not be withheld in one run and leave in the next.
     drawn = np.random.default_rng(0).standard_normal((len(sizes), 2))
     over = np.zeros((len(matrix), 2))
     for place, part, weights in _parts(matrix, sizes):
         over += part @ (np.sqrt(weights)[:, None] * drawn[place])
+    # Projected onto what the sums leave open: a group that they fix has no part there.
     solved = np.linalg.pinv(common, 1e-11, hermitian=True) @ over
     for place, part, weights in _parts(matrix, sizes):
         drawn[place] -= np.sqrt(weights)[:, None] * (part.T @ solved)

@@ -76,13 +76,13 @@ def app_digest(files: Mapping[str, bytes]) -> bytes:
     """
     fields: list[bytes | str | int] = []
     for path in sorted(files, key=str.encode):
-        if not path.endswith(".pyc"):
+        if not path.endswith(".pyc"):  # which each hospital's Python makes when it imports the app
             fields += [path, files[path]]
     return hashlib.sha256(encode_fields(*fields)).digest()
 
 
 def declaration_bytes(fields: Sequence[tuple[str, Sequence[int], str, Grid]]) -> bytes:
-    """Return what an answer is made of, word for word.
+    """Return what the words of an answer are, as it is hashed.
 
     Parameters
     ----------
@@ -96,16 +96,15 @@ def declaration_bytes(fields: Sequence[tuple[str, Sequence[int], str, Grid]]) ->
 
 
 def aggregate_bytes(payload: Payload | None) -> bytes:
-    """Return the aggregate that nodes were sent, as it is hashed: what is then decoded."""
-    if payload is None or payload.header == _header_of_none():
+    """Return the aggregate that a node was sent, as it is hashed; the analysis gets the same."""
+    # To an analysis the two are one, so they must not have two hashes.
+    if payload is None or payload.header == encode(None).header:
         return _NONE
     fields: list[bytes | str | int] = ["payload", payload.header]
     for array in payload.arrays:
+        # As memory has it: who swapped two arrays, or the order of one, would show each analysis
+        # other numbers under masks that cancel.
         is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
         order: Literal["F", "C"] = "F" if is_fortran else "C"
         fields += [array.dtype.str, encode_fields(*array.shape), order, array.tobytes(order)]
     return encode_fields(*fields)
-
-
-def _header_of_none() -> bytes:
-    return encode(None).header

@@ -1,7 +1,7 @@
 """What a strategy declares of its secure sums: for every key what is summed, and on which grid.
 
-It is made of declared reductions when a strategy is built, which refuses what is no sum, and goes
-to the nodes with every round: these have no strategy, and a node's gate not even the app.
+It is made of declared reductions when a strategy is built, which refuses what is no sum. It goes to
+the nodes with every round, as they have no strategy, and a node's gate has not even the app.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SecureLeaf:
     kind : str
         ``sum``, ``mean``, ``weighted`` (a mean), ``counts`` (by label) or ``statistics``.
     grid : Grid, optional
-        Where one is declared.
+        The declared one; by default one that fits the type.
     by : str or int
         The key of the weight.
     labels : tuple of str and int
@@ -52,7 +52,7 @@ class SecureLeaf:
     buffers : str or tuple of str
         Which arrays are buffers, as for ``Mean``.
     like : Form, optional
-        What a node of weight 0 is taken to have sent where it has nothing.
+        The form that a node of weight 0 answers in where it has no value.
     """
 
     path: tuple[str | int, ...]
@@ -186,6 +186,8 @@ def _is_plain(part: str | int) -> TypeGuard[str]:
     return isinstance(part, str) and not _ODD.search(part)
 
 
+# Written as JSON instead: what is empty; what may be "(the whole value)"; a dot, as it joins paths;
+# a quote, as JSON begins with it; " by ", as it precedes a weight's key; and "1", which is not 1.
 _ODD = re.compile(r'^$|^\(|[."]| by |^-?[0-9]+$')
 _NUMBER = re.compile("-?[0-9]+")
 
@@ -223,7 +225,7 @@ def _leaf(leaf: Tree) -> SecureLeaf:
 
 
 def _is(reduction: Reduction, kind: type[_R]) -> TypeGuard[_R]:
-    """Tell whether a reduction merges as its kind does: one of a user's own may not."""
+    """Tell whether a reduction merges as its kind does: a user's subclass may merge otherwise."""
     own = type(reduction)
     return isinstance(reduction, kind) and all(
         getattr(own, name) is getattr(kind, name) for name in ("collector", "taken")
@@ -232,6 +234,7 @@ def _is(reduction: Reduction, kind: type[_R]) -> TypeGuard[_R]:
 
 def _check_all_count(leaf: Tree, reduction: Reduction) -> None:
     """See that no node may be left out: without all parts masks do not cancel."""
+    # by name, as not every reduction has each of them
     for name in ("missing", "differing", "bad_weight", "non_finite"):
         word = getattr(reduction, name, None)
         if word not in (None, "error"):
@@ -283,6 +286,8 @@ def _listed(value: Any) -> list[Any]:
 def _keys(value: Any) -> tuple[str | int, ...]:
     if not all(type(part) in (str, int) for part in _listed(value)):
         raise ValueError("no keys")
+    # Keys are hashed as UTF-8. Half a surrogate, which JSON can name, has none.
+    "".join(map(str, value)).encode()
     return tuple(value)
 
 

@@ -1,6 +1,7 @@
-"""What an answer is summed as: its fields, each with key, shape, type and grid.
+"""The fields of an answer: what is summed of it, each with its key, shape, type and grid.
 
-They follow from what is declared and from the forms of an answer, and are the same at every node.
+They follow from the declaration and from the forms of an answer, and are the same at every node.
+Their list is hashed into the masks, so two nodes that sum different things do not cancel.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ class Field(NamedTuple):
     Attributes
     ----------
     key : str
-        Where it is in the answer.
+        Its place in the answer.
     shape : tuple of int
-        Of its numbers.
+        The shape of its numbers.
     type : str
-        Of its numbers, and what weighs them.
+        The type of its numbers, and the key of their weight.
     grid : Grid
-        Where they are.
+        The grid that they are summed on.
     """
 
     key: str
@@ -60,9 +61,10 @@ class Field(NamedTuple):
 
 
 _MOST_OF_A_STATISTIC = 2**24
-"""Numbers: more are forged."""
+"""Numbers of one statistic. A form that says more is forged."""
 
 _MOST_WORDS = 2**32
+"""Words of an answer: 32 GiB."""
 
 _TWO_PLACES = (
     "is two places of what is summed, as with the keys {'a.b': ..., 'a': {'b': ...}} or "
@@ -70,7 +72,7 @@ _TWO_PLACES = (
 )
 
 ONE = Field("", (), "int", COUNTS)
-"""The first of every answer, a 1: the sum of these is the number of answers."""
+"""The first of every answer, a 1: where masks cancel, the sum of these is the number of answers."""
 
 
 def fields_of(declared: SecureDeclaration, forms: Sequence[Any]) -> tuple[Field, ...]:
@@ -91,6 +93,8 @@ def fields_of(declared: SecureDeclaration, forms: Sequence[Any]) -> tuple[Field,
             raise PayloadError(
                 f"key {leaf.name}: this is not the form of a secure sum", detail=str(error)
             ) from error
+    # Only the key of a field is hashed. Of two places with one key a server could ask one node for
+    # its numbers, and the others for some that everybody knows.
     keys = Counter(field.key for field in fields[1:])
     if twice := next((key for key, times in keys.items() if times > 1), None):
         raise PayloadError(f"key {twice} {_TWO_PLACES}")
@@ -100,7 +104,7 @@ def fields_of(declared: SecureDeclaration, forms: Sequence[Any]) -> tuple[Field,
 
 
 def difference(declared: SecureDeclaration, forms: Sequence[Any], others: Sequence[Any]) -> str:
-    """Return in what an answer differs from others, in words; empty where they are alike.
+    """Return the first thing in which an answer differs from others, in words; empty if nothing.
 
     Raises
     ------
@@ -132,7 +136,10 @@ def views_of(fields: Sequence[Field], words: NDArray[np.uint64]) -> list[NDArray
 
 
 def runs_of(fields: Sequence[Field], words: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
-    """Return views as of :func:`views_of`, one of all fields in a row whose numbers are as wide."""
+    """Return views as :func:`views_of` does, one for each run of fields of equally wide numbers.
+
+    A model of a hundred arrays is masked and added up at once, not a hundred times.
+    """
     runs, start = [], 0
     for wide, group in groupby(fields, key=lambda field: field.grid.words_each):
         size = sum(field.words for field in group)
@@ -178,7 +185,7 @@ def _fields_of_numbers(leaf: SecureLeaf, form: Any, weight: str = "") -> Iterato
 
 
 def _grid(leaf: SecureLeaf, kind: str, is_number: bool, weight: str) -> Grid:
-    """Return where numbers of a type are summed."""
+    """Return the grid of numbers of a type; arrays of a model get the small one."""
     if leaf.grid is not None:
         return leaf.grid
     if is_whole(kind) and weight != "float":

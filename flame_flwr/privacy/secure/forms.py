@@ -1,8 +1,9 @@
-"""The form of a value in a secure sum: what of it is in clear, as lists that JSON can hold.
+"""The form of a value in a secure sum: what travels of it in clear, as lists that JSON can hold.
 
 A form is ``["number", type]``, ``["array", type, shape]``, ``["list", forms]``, ``["tuple",
-forms]`` or ``["dict", keys, forms]``: the keys in the node's order, the forms in that of the sorted
-keys. Types are NumPy's names, and of numbers ``int`` and ``float``.
+forms]`` or ``["dict", keys, forms]``. The keys of a dict are in the node's order, and the forms in
+that of the sorted keys, which all nodes share. Types are NumPy's names, and of numbers ``int`` and
+``float``.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ __all__ = [
 Form = list[Any]
 
 BUFFER = " buffer"
-"""What the type of a buffer ends with."""
+"""The ending of a buffer's type: a mean of whole numbers stays whole there."""
 
 _WHOLE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _TYPES = frozenset((*_WHOLE, "int", "float", "float16", "float32", "float64"))
 _MOST = 2**48
-"""Numbers of an array: more are forged."""
+"""The longest axis of an array. A form that says more is forged."""
 
 
 def is_whole(kind: str) -> bool:
@@ -56,7 +57,7 @@ def type_of(leaf: Any) -> str:
     """
     if not isinstance(leaf, np.ndarray):
         return "int" if isinstance(leaf, int) else "float"
-    name = str(leaf.dtype.newbyteorder("=").name)
+    name = str(leaf.dtype.newbyteorder("=").name)  # files may have either byte order
     if name not in _TYPES:
         raise DataError(
             f"arrays of {name} cannot be summed securely: send float64, and of complex numbers "
@@ -84,12 +85,12 @@ def form_of(spec: TreeSpec, types: Iterable[str]) -> Form:
 
 
 def form_like(value: Any) -> Form:
-    """Return the form of an example.
+    """Return the form of an example, such as ``like=`` of a weighted mean.
 
     Raises
     ------
     ModelError
-        It is none of what can be summed.
+        It cannot be summed.
     """
     try:
         spec, leaves = flatten(value)
@@ -99,7 +100,7 @@ def form_like(value: Any) -> Form:
 
 
 def spec_of(form: Any) -> tuple[TreeSpec, list[str]]:
-    """Return the structure of a form of another party's, and the types.
+    """Read a form that another party has sent: its structure, and the types of its numbers.
 
     Raises
     ------
@@ -149,6 +150,7 @@ def sorted_keys(keys: Iterable[Any]) -> list[Any]:
         One is neither text nor a whole number.
     """
     listed = list(keys)
+    # Not `isinstance`: True is 1 to a dict, and would be another key in JSON.
     if not all(type(key) in (str, int) for key in listed):
         raise DataError("a key is neither text nor a whole number: rename it")
     return sorted(listed, key=lambda key: (isinstance(key, str), key))
@@ -167,7 +169,7 @@ def _form_of(spec: TreeSpec, types: Iterator[str]) -> Form:
     forms = [_form_of(part, types) for part in spec.parts]
     if spec.kind != "dict":
         return [spec.kind, forms]
-    sorted_keys(spec.order)
+    sorted_keys(spec.order)  # raises where a key is none that JSON would give back
     return ["dict", list(spec.order), forms]
 
 

@@ -47,14 +47,14 @@ class MasksNotCancelledError(NodeFailedError):
 
 
 class GridRound:
-    """Takes a round's answers as they arrive.
+    """Adds up a round's answers as they arrive.
 
     Parameters
     ----------
     number : int
         The round, from 1.
     nodes : sequence of str
-        All nodes, in participant order; so many values fit into a sum.
+        All nodes, in participant order. Their number sets the largest value that fits.
     tree : Tree
         The declared reductions.
     declared : SecureDeclaration
@@ -93,7 +93,7 @@ class GridRound:
         self._tree = tree
         self._declared = declared
         self._known = known
-        self._alike = known  # what all must be like: without known ones, the first that came
+        self._alike = known  # the form that all must have: without a known one, the first's
         self._total: NDArray[np.uint64] | None = None
         self._forms: tuple[int, list[Any]] | None = None
         self._added = 0
@@ -143,6 +143,8 @@ class GridRound:
             return self._tree.build({leaf.path: None for leaf in self._tree.leaves()})
         fields = self.fields
         one, *views = views_of(fields, self._total)
+        # Before any number is read: where masks are left, all of them are random. Masks of some
+        # nodes alone never cancel, but their words could add up to the right 1s by chance.
         if int(one[0, 0]) != self._added or (self._masked and self._added < len(self._nodes)):
             raise MasksNotCancelledError(_NOT_CANCELLED)
         pairs: Iterator[tuple[Field, Words]] = zip(fields[1:], views, strict=True)
@@ -163,6 +165,8 @@ class GridRound:
         return fields_of(self._declared, self.forms)
 
     def _add(self, node: str, answer: Answer) -> None:
+        # Everything is checked before the first word is added: a refused answer leaves nothing
+        # behind, and no memory is taken for words that a form only claims.
         fields = fields_of(self._declared, answer.forms)
         self._check_forms(node, answer.forms)
         if answer.words.dtype != np.uint64 or answer.words.shape != (size_of(fields),):
@@ -175,6 +179,7 @@ class GridRound:
         self._added += 1
         if self._alike is None:
             self._alike = answer.forms
+        # The order of a dict's keys is each node's own; the result's must not be that of arrival.
         order = self._nodes.index(node)
         if self._forms is None or order < self._forms[0]:
             self._forms = order, answer.forms
@@ -207,6 +212,7 @@ class GridRound:
         place = Where(self._place.round, tree.name, self._nodes, fixed=tree.fixed)
         if leaf.kind == "counts":
             counts = next(pairs)[1][:, 0].view(np.int64)
+            # no sum of counts: masks hide who has sent something else
             if (counts < 0).any():
                 raise place.error(_NO_PARTS)
             return dict(zip(leaf.labels, counts.tolist(), strict=True))
@@ -222,14 +228,14 @@ class GridRound:
             if divisor < 0:
                 raise place.error(_NO_PARTS)
         spec, types = spec_of(inner)
-        sums = [(*next(pairs), kind) for kind in types]
+        sums = [(*next(pairs), kind) for kind in types]  # also of no use: the next leaf's follow
         if divisor == 0:
             return _of_no_weight(tree, place)
         return unflatten(spec, [_number(*each, divisor, place) for each in sums])
 
 
 def _number(field: Field, words: Words, kind: str, divisor: float | None, place: Where) -> Any:
-    """Return a sum, or a mean, in the type that it has without secure sums."""
+    """Return a sum, or a mean where there is a divisor, in the type it has without secure sums."""
     base = kind.removesuffix(BUFFER)
     if divisor is None and is_whole(base):
         whole = _whole(field, words, place)
@@ -241,7 +247,7 @@ def _number(field: Field, words: Words, kind: str, divisor: float | None, place:
     if base == "float":
         return float(wide)
     narrow = np.dtype(np.float64 if is_whole(base) else base)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # said below, with the key
         result = wide.astype(narrow, copy=False)
     if np.isinf(result).any():
         raise place.error(f"the sum of what the nodes sent is too large for {narrow}: send float64")
@@ -250,6 +256,7 @@ def _number(field: Field, words: Words, kind: str, divisor: float | None, place:
 
 def _whole(field: Field, words: Words, place: Where) -> NDArray[Any]:
     """Return sums of whole numbers: of arrays in 64 bits, of numbers of any size."""
+    # a copy, as a view would keep the words of all fields in memory with it
     if field.grid.words_each == 1 and not field.grid.exponent:
         return words[:, 0].view(np.int64).copy()
     whole = [each >> field.grid.exponent for each in field.grid.steps(words)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["PRIVATE", "PUBLIC", "Identities", "SecretIdentity", "fingerprint", "is_signed"]
 
 PRIVATE, PUBLIC = "private key of flame-flwr: ", "public half of a key of flame-flwr: "
-"""What stands before a key in its file: both halves are as long, and one must never be sent."""
+"""What stands before a key in its file: both halves look alike, and only one may be sent."""
 
 _KEY = 32
 
@@ -67,11 +67,12 @@ class SecretIdentity:
             The file cannot be written.
         """
         seed = cls.new_seed()
+        # O_EXCL: the other hospitals have pinned the one that is there.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(f"{PRIVATE}{seed.hex()}\n")
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # its public half is about to be given to others
         return cls(seed)
 
     @classmethod
@@ -86,6 +87,7 @@ class SecretIdentity:
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(handle) as file:
+                # of the file that is read, not of what may have its name a moment later
                 mode = os.fstat(file.fileno()).st_mode
                 text = file.read(1024).strip().removeprefix(PRIVATE)  # earlier ones have none
         except (OSError, UnicodeDecodeError) as error:
@@ -147,6 +149,7 @@ def fingerprint(public: bytes) -> str:
 
 
 def _in_groups(digits: str) -> str:
+    # 160 bits: short enough to be read out, and nobody finds a second key that has the same
     return " ".join(digits[start : start + 5] for start in range(0, 40, 5))
 
 

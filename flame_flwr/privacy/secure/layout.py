@@ -1,7 +1,7 @@
-"""An answer as the numbers that are summed of it: at a node, or at the server where it sees them.
+"""An answer laid out as words that can be summed: at a node, or at a server that sees values.
 
-Nothing here masks: what is laid out is added up as it is, or masked and then added up, with the
-same bits.
+Nothing here masks. What is laid out is added up as it is, or masked and then added up, and both
+give the same bits.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
     Attributes
     ----------
     forms : list
-        What of it is in clear, for each declared leaf.
+        For each declared leaf the form of its value, which travels in clear.
     words : ndarray of uint64
         All its words in their order, the first a 1.
     """
@@ -87,7 +87,7 @@ class Answer(NamedTuple):
 
 
 class _Weighted(NamedTuple):
-    """An array that is yet to be multiplied by its weight."""
+    """An array that is yet to be multiplied by its weight: block by block, to save a copy."""
 
     array: NDArray[Any]
     weight: int | float
@@ -141,6 +141,7 @@ def lay_out(
         forms.append(form)
         numbers += found
     fields = fields_of(declared, forms)
+    # It could not be added to the others': refused here, its own hospital can see why.
     if known is not None and (odd := difference(declared, forms, known)):
         raise DataError(f"{odd} than in the answers before it")
     words = np.empty(size_of(fields), np.uint64)
@@ -154,7 +155,7 @@ def lay_out(
 
 def _fill(view: Words, grid: Grid, found: Any, parties: int) -> None:
     """Write the words of a field, by blocks: a large model is not held once more."""
-    if found is None:
+    if found is None:  # of weight 0: the value may be NaN, which 0 times it would be, too
         view[...] = 0
         return
     weight = found.weight if isinstance(found, _Weighted) else None
@@ -194,7 +195,7 @@ def _on_the_way(leaf: SecureLeaf, value: Any) -> list[Any]:
     for part in leaf.path:
         try:
             values.append(values[-1][part])
-        except (LookupError, TypeError):
+        except (LookupError, TypeError):  # TypeError: a number has no keys
             break
     return values
 
@@ -220,7 +221,7 @@ def _type(leaf: SecureLeaf, found: Leaf, buffer: bool) -> str:
     if isinstance(found, np.ndarray) or buffer:
         return kind + BUFFER if buffer else kind
     if leaf.kind != "sum":
-        return "float"  # the mean of numbers is one
+        return "float"  # so that 1 at one node and 1.5 at another are of one type
     if leaf.grid is not None:  # then nodes may send whole numbers and others
         return "float" if leaf.grid.exponent else "int"
     return kind
@@ -243,9 +244,10 @@ def _weighted(leaf: SecureLeaf, values: list[Any], known: Any) -> tuple[Any, lis
 
 
 def _form_of_nothing(leaf: SecureLeaf, values: list[Any], known: Any) -> Form:
-    """Return the form of a value of weight 0, which is not looked at for more than that.
+    """Return the form of a value of weight 0, of which nothing else is looked at.
 
-    Its own, where there is one: what is said to be known may be a lie, to see who believes it.
+    It is its own, where there is one. A server may lie about the form that is known: nodes of
+    weight 0 would take it, all others refuse it, and so show their weights.
     """
     if values[-1] is not None:
         spec, _, types = _numbers(leaf, values)
@@ -267,14 +269,14 @@ _NO_VALUE = (
     "it has no value. Send one; where the weight is 0, send zeros, or declare like=, such as "
     "WeightedMean(by=..., like=0.0)"
 )
-"""Whatever the weight: else this would tell whether it is 0."""
+"""The same text whatever the weight: the server hears it, and would learn whether that is 0."""
 
 
 def _counted(leaf: SecureLeaf, found: Any) -> NDArray[Any]:
     items = getattr(found, "items", None)
     if items is None:
         raise DataError(f"counts must be a dict or a Series, not {type(found).__name__}")
-    counts = {count_key(label): 0 for label in leaf.labels}
+    counts = {count_key(label): 0 for label in leaf.labels}  # in declared order, as all nodes
     for name, count in items():
         key = count_key(name)
         if key not in counts:

@@ -55,6 +55,7 @@ class PairKey:
         own, other : str
             The names of the two nodes.
         """
+        # By bytes, as the roster: the two must agree which of them adds, whatever their locale.
         lower, higher = sorted((own, other), key=str.encode)
         info = encode_fields(MASK, context, lower, higher)
         key = HKDF(SHA256(), length=32, salt=session.encode(), info=info).derive(secret)
@@ -82,8 +83,10 @@ def mask_words(parts: Sequence[Words], keys: Sequence[PairKey]) -> list[Words]:
 def mask_in_place(parts: Sequence[Words], keys: Sequence[PairKey]) -> None:
     """Mask an answer's words where they are; parameters as of :func:`mask_words`."""
     for pair in keys:
+        # Nonce and counter may be zeros: a key is that of one answer, so no stream runs twice.
         cipher = Cipher(ChaCha20(pair.key, bytes(16)), mode=None).encryptor()
         for block in _blocks(parts):
+            # The cipher goes on where it was, so blocks of any size make one stream.
             stream = np.frombuffer(cipher.update(bytes(block.nbytes)), "<u8").astype(
                 np.uint64, copy=False
             )

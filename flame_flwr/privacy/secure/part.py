@@ -30,21 +30,22 @@ if TYPE_CHECKING:
 __all__ = ["KEYS", "Question", "Rules", "SecurePart"]
 
 KEYS = frozenset({"round", "after", "session", "analyzers", "roster", "sums"})
-"""What a message says in a secure session; anything else could ask nodes for different things."""
+"""All that a message may say in a secure session. A client's code would see more of its config,
+which nobody hashes: a server could ask nodes for different things by it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a hospital asks of those it sums with.
+    """With whom a hospital takes part in secure sums.
 
     Parameters
     ----------
     peers : Identities, optional
-        The hospitals that it has pinned; without them identities are made up for the session.
+        The hospitals whose keys it has pinned; without them identities are made up for the session.
     fewest : int
-        The fewest nodes of a roster.
+        The fewest nodes that a roster may have.
     only_with : tuple of str
-        The names of all nodes of the only roster that it takes; empty for any.
+        The names of all nodes, its own too, of the only roster that it takes; empty for any.
     """
 
     peers: Identities | None = None
@@ -54,12 +55,12 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a message asks, read and found to be allowed.
+    """What a message asks for, once the hospital's rules have allowed it.
 
     Parameters
     ----------
     kind : {'train', 'evaluate'}
-        Of the answer.
+        Whether it asks for a result of training or for scores.
     number : int
         The round.
     roster : Roster
@@ -69,9 +70,9 @@ class Question:
     known : list, optional
         The forms that answers have had before.
     aggregate : bytes
-        The aggregate, as it is hashed.
+        The aggregate, as :func:`~flame_flwr.privacy.secure.context.aggregate_bytes` gives it.
     digest : bytes
-        The hash of all that is asked.
+        The hash of the whole question, by which it is known again.
     """
 
     kind: Kind
@@ -89,9 +90,9 @@ class SecurePart:
     Parameters
     ----------
     session : SecureSession
-        What it keeps.
+        What the node keeps of the session.
     session_id : str
-        The session's.
+        32 hexadecimal digits.
     app : bytes
         The hash of the app, as :func:`~flame_flwr.privacy.secure.context.app_digest` gives it.
     run_config : mapping
@@ -126,11 +127,12 @@ class SecurePart:
         Parameters
         ----------
         kind : {'train', 'evaluate'}
-            Its kind.
+            Whether it is a training or an evaluation message.
         config : mapping
             What it says beside the aggregate.
         aggregate : Payload, optional
-            The very one that the analysis gets.
+            The same object that is decoded for the analysis, so that what is hashed is what is
+            used.
 
         Raises
         ------
@@ -138,7 +140,8 @@ class SecurePart:
             The node answers no such question; the message says why.
         """
         number = _checked_config(kind, config, self._id)
-        if "roster" in config or "analyzers" in config:  # the analysis is told these, so both
+        # Whoever tells one has to tell both: the analysis gets the names from `analyzers`.
+        if "roster" in config or "analyzers" in config:
             roster = Roster.from_text(self._id, config.get("roster"))
             self._take(roster, config.get("analyzers"))
         declared, known, text = _sums(config["sums"])
@@ -157,14 +160,14 @@ class SecurePart:
         return self._session.answered(question.number, question.kind, question.digest)
 
     def answer(self, question: Question, value: Any, own: Mapping[str, Any] | None = None) -> bytes:
-        """Return what leaves the node of a value that may leave it masked.
+        """Return the masked answer of a value, which this node then gives to no other question.
 
         Parameters
         ----------
         question : Question
             What is asked.
         value : Any
-            As rules and filters have left it.
+            The result, after rules and filters.
         own : mapping, optional
             How statistics of the analysis's own classes add up, which are not looked into.
 
@@ -180,6 +183,8 @@ class SecurePart:
             parties = len(question.roster.entries)
             answer = lay_out(question.declared, value, parties, question.known, own)
             fields = fields_of(question.declared, answer.forms)
+            # With what the value is made of, not as the server declares it: two nodes that lay
+            # out different things have different masks.
             context = self._context(
                 question.kind,
                 question.number,
@@ -223,6 +228,7 @@ def _checked_config(kind: Kind, config: Mapping[str, Any], session: str) -> int:
     number, after = config.get("round"), config.get("after")
     if type(number) is not int or not 0 < number < 2**31 or config.get("session") != session:
         raise refused("the message asks for no round of the session")
+    # It chooses the state that an analyzer goes on from: an older one would repeat a round here.
     if type(after) is not int or after != (number - 1 if kind == "train" else number):
         raise refused(f"round {number} is to go on after round {after}")
     if not isinstance(config.get("sums"), str):

@@ -87,9 +87,11 @@ class Roster:
                 Entry(str(name), *map(bytes.fromhex, keys))
                 for name, *keys in json.loads(text)  # type: ignore[arg-type]
             ]
+            # In the order of bytes, whatever order came: it decides who adds a mask. Half a
+            # surrogate, which JSON can name, has no bytes.
+            return cls.of(session, entries)
         except (TypeError, ValueError, RecursionError) as error:
             raise refused("the roster cannot be read") from error
-        return cls.of(session, entries)
 
     def to_bytes(self) -> bytes:
         """Return what is hashed: names and keys; the signatures are of these."""
@@ -112,7 +114,7 @@ class Roster:
         Parameters
         ----------
         own : Entry
-            What this node has said at hello.
+            This node's entry, as it has sent it at hello.
         peers : Identities or None
             The hospitals that it has pinned; ``None`` where identities are made up for the session.
         analyzers : sequence of str
@@ -131,9 +133,10 @@ class Roster:
         identities, keys = (
             [getattr(e, what) for e in self.entries] for what in ("identity", "key")
         )
-        least = max(fewest, FEWEST)
+        least = max(fewest, FEWEST)  # no config can ask for fewer
         if len(names) < least:
             raise refused(f"{len(names)} nodes take part, and the fewest are {least}")
+        # One hospital under two names would make three of two.
         if any(len(set(each)) < len(names) for each in (names, identities, keys)):
             raise refused("a name or a key stands in the roster twice")
         if own not in self.entries:
@@ -141,10 +144,13 @@ class Roster:
         if only_with and set(only_with) != set(names):
             raise refused("others take part than `secure-with` in this node's config allows")
         for entry in self.entries:
+            # The server relays all keys: a pinned identity, and its signature of this session's
+            # key, are what it cannot make up. A node needs no pin of its own.
             pinned = peers is None or peers.keys.get(entry.name) == entry.identity
             if entry != own and not pinned:
                 raise refused(f"{entry.name} is not known here with that identity")
             if not is_signed(entry.identity, entry.signature, self.session, entry.name, entry.key):
                 raise refused(f"the key of {entry.name} is not signed by it")
+        # An analysis sees this list: a server could tell each hospital that it is the first.
         if list(analyzers) != sorted(names, key=natural_order):
             raise refused("the roster names other nodes than the analysis, or in another order")

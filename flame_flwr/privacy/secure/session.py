@@ -32,6 +32,7 @@ __all__ = ["Kind", "SecureSession"]
 Kind = Literal["train", "evaluate"]
 
 _ORDER = {"train": 0, "evaluate": 1}
+"""Within a round: what is evaluated is the aggregate that its training gave."""
 
 
 class SecureSession:
@@ -72,8 +73,10 @@ class SecureSession:
         with self._store.locked():
             kept, _ = self._read()
             if not kept:
+                # Once a session: under a second key what was answered would be masked anew.
                 kept = {"key": X25519PrivateKey.generate().private_bytes_raw()}
                 if self._identity is None:
+                    # Kept too, as the next round may be another process of this node.
                     kept["identity"] = SecretIdentity.new_seed()
                 self._write(kept)
             return self._entry(kept)
@@ -95,7 +98,7 @@ class SecureSession:
         """
         with self._store.locked():
             kept, answer = self._known()
-            check(self._entry(kept))
+            check(self._entry(kept))  # also of one it has taken: its config may have changed
             listed = [[e.name, e.identity, e.key, e.signature] for e in roster.entries]
             if kept.get("roster", listed) != listed:
                 raise refused("this node has taken another roster in this session")
@@ -154,8 +157,10 @@ class SecureSession:
             It was asked for before, and differently, or for a later one; a value has no place on
             its grid, which ends the session; the file is lost, damaged, or cannot be written.
         """
+        # Locked until it is kept: of two processes that are asked at once one computes.
         with self._store.locked():
             kept, last = self._known()
+            # Again: another process may have answered since `answered` was asked.
             before = self._answered(number, kind, asked, kept, last)
             if before is not None:
                 return before
@@ -169,6 +174,8 @@ class SecureSession:
                     raise  # of the form alone, which is in clear
                 # Only in the log: who hears why could ask whether a value is above a bound.
                 raise NodeFailedError("a value cannot be summed") from None
+            # Before it leaves. Flower sends a reply before it keeps the node's Context: a node
+            # that died in between would mask a second value under the same keys.
             self._write({**kept, "last": [number, _ORDER[kind]], "asked": asked}, answer)
             return answer
 
@@ -178,10 +185,12 @@ class SecureSession:
         if kept.get("ended"):
             raise refused("this node has ended the session: its log says why")
         now, last = [number, _ORDER[kind]], kept.get("last", [0, 0])
-        if now < last:
+        if now < last:  # its answer is no longer kept, so it would have to be masked again
             raise refused(f"round {number} is over at this node")
         if now > last:
             return None
+        # The hash of the question, not the context of the masks: that has the value's form, too,
+        # which is known only once the value has been computed.
         if kept["asked"] != asked:
             raise refused(f"round {number} was asked for before, and differently")
         return answer

@@ -80,6 +80,8 @@ class FolderStore:
         NodeFailedError
             The folder is lost.
         """
+        # The folder's, as every save puts another file in the place of the one before. The stack
+        # lets the error of opening be caught without those of the block that is locked.
         with ExitStack() as stack:
             try:
                 fcntl.flock(stack.enter_context(_opened(self._folder)), fcntl.LOCK_EX)
@@ -102,6 +104,7 @@ class FolderStore:
             return None
         except OSError as error:
             raise refused("this node's file of the session cannot be read") from error
+        # With one wrong bit in what was answered last, a round could be masked a second time.
         if len(size) < _SIZE or hashlib.sha256(rest).digest() != digest:
             raise refused("this node's file of the session is damaged, which ends it")
         length = int.from_bytes(size, "big")
@@ -132,7 +135,7 @@ def refused(why: str) -> NodeFailedError:
 
 
 def _through_no_link(path: str, flags: int) -> int:
-    """Open a file, waiting for no pipe in its place."""
+    """Open a file; an analysis without a sandbox could leave a link or a pipe in its place."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 

@@ -1,5 +1,6 @@
 """Structure is equal at all nodes; and what a hostile hospital may send as an answer's form."""
 
+import json
 from contextlib import suppress
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from flame_flwr.aggregation import Sum, WeightedMean
 from flame_flwr.aggregation.merged_round import merge_values
 from flame_flwr.aggregation.reductions.tree import declare
-from flame_flwr.errors import AnswerError, DataError
+from flame_flwr.errors import AnswerError, DataError, PayloadError
 from flame_flwr.privacy.secure.declaration import SecureDeclaration
 from flame_flwr.privacy.secure.grid_round import GridRound
 from flame_flwr.privacy.secure.layout import Answer, lay_out
@@ -95,6 +96,15 @@ KINDS = st.sampled_from(["number", "array", "list", "tuple", "dict", "statistic"
 FORMS = st.lists(
     JSON | st.lists(KINDS | JSON | st.lists(KINDS | JSON, max_size=3), max_size=4), max_size=4
 )
+
+
+@pytest.mark.parametrize("place", ["path", "by", "labels"])
+def test_key_without_bytes_is_none_of_a_declaration(place):
+    """JSON can name half a surrogate, and what is hashed is UTF-8."""
+    [leaf] = json.loads(SecureDeclaration.of(declare({"x": WeightedMean("n")})).to_text())
+    leaf[place] = "\ud800" if place == "by" else ["\ud800"]
+    with pytest.raises(PayloadError, match="cannot be read"):
+        SecureDeclaration.from_text(json.dumps([leaf]))
 
 
 @settings(max_examples=100)

@@ -98,6 +98,12 @@ def test_roster_is_of_those_who_take_part(entries, peers):
         check(entries, peers, analyzers=("node-1", "node-2", "node-3"))
 
 
+def test_name_without_bytes_is_refused():
+    """JSON can name half a surrogate, and what is hashed is UTF-8."""
+    with pytest.raises(NodeFailedError, match="the roster cannot be read"):
+        Roster.from_text(SESSION, r'[["\ud800", "", "", ""]]')
+
+
 # ---- files ----------------------------------------------------------------------------------
 
 
