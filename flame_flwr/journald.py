@@ -41,6 +41,7 @@ def send_to_journal(fields: Mapping[str, str]) -> None:
         try:
             journal.send(entry)
         except OSError as error:
+            # Both mean that it is too large for a datagram; systemd's own client takes them so.
             if error.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
                 raise
             _send_as_file(journal, entry)
@@ -52,6 +53,7 @@ def _send_as_file(journal: socket.socket, entry: bytes) -> None:
     with os.fdopen(handle, "wb") as file:
         file.write(entry)
         file.flush()
+        # journald takes a file in memory only if nobody can change it any more.
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
         fcntl.fcntl(handle, fcntl.F_ADD_SEALS, seals)
         socket.send_fds(journal, [b""], [handle])

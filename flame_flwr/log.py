@@ -27,6 +27,7 @@ class _StdoutHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+            # A letter that the terminal does not have must not cost the line.
             text = self.format(record).encode(encoding, "backslashreplace").decode(encoding)
             sys.stdout.write(text + "\n")
             sys.stdout.flush()
@@ -61,7 +62,7 @@ def show(level: int = logging.INFO) -> None:
     """
     if not logger.hasHandlers():
         logger.addHandler(_new_handler())
-        logger.propagate = False
+        logger.propagate = False  # a handler that the root gets later would print all of it twice
     if logger.level == logging.NOTSET:
         logger.setLevel(level)
 

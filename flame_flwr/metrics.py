@@ -91,7 +91,7 @@ def check_numbers(scores: Any, where: str) -> dict[str, float]:
     Raises
     ------
     ModelError
-        It is no dict of numbers, a name cannot be, or there are too many.
+        It is no dict of numbers, a name is not allowed, or there are too many.
     """
     if not isinstance(scores, dict):
         raise ModelError(f"{where} must return a dict of numbers, not {type(scores).__name__}")
@@ -115,7 +115,7 @@ def check_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     Raises
     ------
     ModelError
-        A name that cannot be, a value that is no number, or too many of them.
+        A name that is not allowed, a value that is no number, or too many of them.
     """
     for name, value in metrics.items():
         if not _is_name(name):
@@ -146,7 +146,7 @@ def check_names(names: Iterable[Any], where: str) -> None:
     Raises
     ------
     ModelError
-        A name cannot be, or is one of :data:`RESERVED`.
+        A name is not allowed, or is one of :data:`RESERVED`.
     """
     for name in names:
         if not _is_name(name):
@@ -165,7 +165,7 @@ def readable(
     metrics : dict
         What came.
     reserved : frozenset of str
-        Names that cannot be.
+        Names that are taken.
     most : int
         How many there may be.
     """
@@ -198,7 +198,7 @@ def rows_tested(*said: Any) -> float | None:
         count: Any = each.get(TEST_ROWS) if isinstance(each, dict) else None
         if count is None:
             continue
-        if getattr(count, "shape", None) == ():
+        if getattr(count, "shape", None) == ():  # an array of one number, as PyTorch gives
             count = count.item()
         if isinstance(count, numbers.Real) and not isinstance(count, bool):
             try:
@@ -221,6 +221,6 @@ def _is_name(name: object) -> bool:
 def _number(value: Any, where: str) -> float:
     if not isinstance(value, numbers.Integral):
         return float(value)
-    if not -(2**63) <= int(value) < 2**63:
+    if not -(2**63) <= int(value) < 2**63:  # Flower's MetricRecord would not encode it
         raise ModelError(f"{where} an integer of more than 64 bits")
     return int(value)

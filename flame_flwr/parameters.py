@@ -117,6 +117,7 @@ def one_of(*words: str | None) -> Domain:
 def at_least(least: int) -> Domain:
     """Return the domain of integers from a smallest one on."""
     words = f"must be an integer of at least {least}"
+    # `type`, here and below: True is an int by `isinstance`.
     return Domain(words, lambda value: type(value) is int and value >= least)
 
 

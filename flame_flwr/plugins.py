@@ -1,8 +1,8 @@
 """Plug-ins: strategies and clients of installed packages, found by their entry points.
 
 A package offers them under ``flame_flwr.strategies`` and ``flame_flwr.clients``; a run selects one
-by its name, with `strategy` and `client` in the run config. A broken package
-is reported, and does not affect others.
+by its name, with `strategy` and `client` in the run config. A broken package is reported, and does
+not affect others.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def _problem(kind: Kind, points: list[EntryPoint], point: EntryPoint) -> str:
         offered = load_point(point)
         if kind == "client":
             check_client(point.name, offered)
+        # What a function makes is known when a run calls it, with its config.
         elif not callable(offered) or isinstance(offered, type):
             check_strategy(point.name, offered)
     except FlameError as error:

@@ -59,6 +59,7 @@ class Polling:
         self._began = time.monotonic()
         if (head_start := min(self._usual * 3 / 4, _LONGEST_HEAD_START, at_most)) > 0:
             time.sleep(head_start)
+        # From here on it is the question that takes time, which is not counted: see above.
         self._asks = time.monotonic()
         self._next = self._shortest()
 

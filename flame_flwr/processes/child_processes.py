@@ -47,11 +47,12 @@ def tied(*folders: str) -> Iterator[dict[str, str]]:
     """
     mark = f"FLAME_FLWR_TIED_{uuid.uuid4().hex}"
     watcher = subprocess.Popen(  # noqa: S603  (this Python, this file)
+        # Without site and the user's variables: it starts at once, and imports nobody's code.
         [sys.executable, "-I", "-S", __file__, mark, *folders],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        start_new_session=True,  # Ctrl-C at the terminal reaches this process, and not the watcher
     )
     try:
         yield {mark: "1"}
@@ -105,6 +106,7 @@ def _marked(mark: bytes) -> set[int]:
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
             if mark in file.read():
                 found.add(pid)
+    # A program may have cleared its environment: then its parent has the mark.
     return with_descendants(found, parents) - {os.getpid()}
 
 
@@ -113,6 +115,7 @@ def living() -> dict[int, int]:
     parents: dict[int, int] = {}
     for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
         with suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+            # The name before it may hold anything, also a bracket and spaces.
             state, parent = file.read().rpartition(b")")[2].split()[:2]
             if state not in (b"Z", b"X"):  # a zombie has ended already
                 parents[int(name)] = int(parent)

@@ -68,6 +68,7 @@ class Change:
         """
         before, form = self._last, self._form
         parts: list[npt.NDArray[np.float64]] = []
+        # An aggregate that cannot be measured is nothing to compare the next one with, either.
         self._last, self._form = None, []
         if isinstance(aggregate, float | np.floating):
             aggregate = np.asarray(aggregate)
@@ -80,7 +81,7 @@ class Change:
         self._last = np.concatenate(parts)
         if before is None or form != self._form:
             return None
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # of NaN and infinity the caller says something readable
             return float(np.linalg.norm(self._last - before))
 
 

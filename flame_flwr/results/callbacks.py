@@ -92,7 +92,7 @@ def notify(record: RunRecord, hook: str, *arguments: Any) -> None:
     *arguments
         What the method takes.
     """
-    for callback in list(record.callbacks):
+    for callback in list(record.callbacks):  # a copy, as one that fails is taken out of it
         went_well = False
         with shielded(type(callback).__name__):
             getattr(callback, hook)(*arguments)

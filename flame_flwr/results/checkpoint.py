@@ -70,7 +70,7 @@ class Checkpoint:
     Raises
     ------
     ConfigError
-        The place cannot be.
+        It is neither, or names a folder.
     """
 
     def __init__(self, place: str, about: dict[str, str]) -> None:
@@ -79,7 +79,7 @@ class Checkpoint:
         self._place = open_checkpoint_file(place)
 
     def open(self, resume: bool) -> AnalysisState | None:
-        """Return the analysis to go on with, or see that a new one can be kept.
+        """Return the analysis to go on with, or check that a new one can be kept.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class Checkpoint:
         Raises
         ------
         ConfigError
-            The file cannot be gone on with, or is in the way of a new analysis.
+            The file cannot be resumed from, or is in the way of a new analysis.
         """
         if resume:
             return self._load()
@@ -97,7 +97,7 @@ class Checkpoint:
         return None
 
     def _begin(self) -> None:
-        """See that the file can be written, and that it is not another analysis's.
+        """Check that the file can be written, and is not there as another analysis's.
 
         Raises
         ------
@@ -128,6 +128,8 @@ class Checkpoint:
             There is none, it is damaged, or it is of another analysis, app or version.
         """
         header, body = self._read()
+        # Before the pickle is read: an app that has changed gets its version, and not whatever
+        # error the pickle of its classes ends with.
         kept = header.get("about", {})
         for key in sorted(self.about.keys() | kept.keys()):
             if kept.get(key) != self.about.get(key):
@@ -136,7 +138,7 @@ class Checkpoint:
                     f"run has {self.about.get(key)!r}. Run what it was made with, or start anew "
                     "with another file"
                 )
-        # Only now that the hash is checked: a pickle runs code as it is read.
+        # `_read` has checked the hash: a pickle runs code as it is read.
         try:
             state = pickle.loads(body)  # noqa: S301  (this user's own file)
         except Exception as error:
@@ -149,7 +151,7 @@ class Checkpoint:
         return state
 
     def check(self, state: AnalysisState) -> None:
-        """See before the first round that the analysis can be kept.
+        """Check before the first round that the analysis can be kept.
 
         Raises
         ------

@@ -114,6 +114,8 @@ class _Object:
 
     def read(self) -> bytes | None:
         try:
+            # No real limit: a model may be of any size, and who could write a larger one than ours
+            # could write a pickle that runs code.
             return b"".join(self._store.chunks(self._name, limit=2**50))
         except FileNotFoundError:
             return None

@@ -52,7 +52,7 @@ class EgressLog:
         """Count numbers that travelled beside a result, or are the answer to an evaluation."""
         if count:
             what = "1 number" if count == 1 else f"{count} numbers"
-            self._count(node, f"{what} of {method}", number, 8 * count)
+            self._count(node, f"{what} of {method}", number, 8 * count)  # they travel as doubles
 
     def to_json(self) -> dict[str, list[dict[str, Any]]]:
         """Return it for ``run.json``."""

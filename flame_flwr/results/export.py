@@ -32,12 +32,14 @@ def export_files(folder: Path, target: Path, asked: Mapping[str, Any]) -> list[P
     """
     about = json.loads((folder / "run.json").read_bytes())
     about["parameters"] |= asked
+    # First, so that a failure below leaves no earlier run's record beside this one's files.
     begin_record(target)
     names = [file["name"] for file in about["files"]]
     own = [path.relative_to(folder) for path in record_files(folder)]
     for name in [*names, *own]:
         write_file(target / name, (folder / name).read_bytes())
     if folder / "report.html" in record_files(folder):
+        # The scratch folder of a private run may hold exact figures.
         others = [] if about["privacy"] else [file["name"] for file in about["other_files"]]
         write_report(target, about, [folder / name for name in [*names, *others]], of=folder)
     about["other_files"] = [file_as_json(target / name, target) for name in own]

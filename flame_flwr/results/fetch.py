@@ -77,7 +77,7 @@ def runs(place: str) -> list[ListedRun]:
     Raises
     ------
     ConfigError
-        The URL or the environment cannot be.
+        The URL or a variable of the environment is wrong.
     StoreError
         The store cannot be read.
 
@@ -157,6 +157,7 @@ def _fetch_files(place: RunsPlace, files: list[ListedFile], record: bytes, targe
         for file in files:
             _fetch_file(place, target.name, file, folder / file.name)
         (folder / RECORD).write_bytes(record)
+        # Once more, as it may have taken long: a rename replaces an empty folder without a word.
         if os.path.lexists(target):
             raise StoreError(f"{target} is there already")
         os.rename(folder, target)
@@ -202,7 +203,9 @@ def _fetch_file(place: RunsPlace, run: str, file: ListedFile, target: Path) -> N
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     try:
+        # "x": on a disk that takes A and a for one name, the second file is an error.
         with target.open("xb") as output:
+            # With the size as limit a store cannot fill the disk by sending on and on.
             for chunk in place.store.chunks(place.path(run, file.name), file.size):
                 output.write(chunk)
                 digest.update(chunk)

@@ -61,7 +61,8 @@ class FilterRecord:
             about = {k: value for k, value in entry.items() if k not in ("applied", "answers")}
             one = self._filter(node, position, about)
             one.counted += bool(entry.get("applied"))
-            # The node's own count is larger where an answer was lost on the way.
+            # The node's own count is larger where an answer was lost on the way: the noise of that
+            # one was spent all the same.
             answers = entry.get("answers")
             if isinstance(answers, int) and one.reported < answers <= _MOST:
                 one.reported = answers
@@ -73,7 +74,8 @@ class FilterRecord:
             if (one.position, one.about) == (position, about):
                 return one
         one = _Filter(position, about)
-        if len(known) < _MOST_FILTERS:  # who says others every time has no budget to be told
+        # A node that names other filters every time would grow the record without end.
+        if len(known) < _MOST_FILTERS:
             known.append(one)
         return one
 

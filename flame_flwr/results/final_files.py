@@ -67,6 +67,7 @@ def rescue(folder: Path, value: Any) -> Path:
     try:
         path, content = folder / "rescue.pkl", pickle.dumps(value)
     except Exception:
+        # What a lambda or a lock is in has a text at least.
         path, content = folder / "rescue.txt", _text(value).encode("utf-8", "backslashreplace")
     write_file(path, content)
     return path

@@ -1,7 +1,8 @@
-"""The lines by which a run is followed from outside: each is written and read by one class here.
+"""The lines of the log by which a run elsewhere is followed: one class writes and reads each.
 
-A run on a SuperLink can be followed by its log only. ``submit`` and ``--simulate`` take their
-progress bar, and what they say of a run that was stopped, from these lines. The law:
+The log is all that a SuperLink sends an analyst of a run. ``live.json`` says more, and is on the
+server's host, or in a store that this machine may have no key for. So ``submit`` and ``--simulate``
+take their progress bar, and what they say of a run that was stopped, from these lines. The law:
 ``parse_line(str(line)) == line``, but for a metric whose name looks like a number and a reason
 (``"at 3: loss"``).
 """
@@ -34,14 +35,16 @@ class _Line:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Return what a line says, without its level; ``None`` where it is another one."""
+        """Return what a line without its level says; ``None`` where it is of another kind."""
         found = cls.PATTERN.fullmatch(text)
         if found is None:
             return None
         kinds = {field.name: _KINDS[str(field.type)] for field in fields(cls)}  # type: ignore[arg-type]
+        # A group that had no part in the match is None.
         return cls(**{name: kind(found[name] or "") for name, kind in kinds.items()})
 
 
+# With `from __future__ import annotations` a field's type is its text.
 _KINDS = {"int": int, "float": float, "str": str}
 
 
@@ -156,9 +159,9 @@ def parse_line(text: str) -> FollowedLine | None:
     ParticipantsLine(count=2, names='a, b')
     >>> parse_line("[node-0, round 1] 2 nodes take part: a, b")
     """
-    level = _LEVEL.match(text)
-    own = text[level.end() if level else 0 :].rstrip()
+    own = _LEVEL.sub("", text, count=1).rstrip()
     line: FollowedLine | None
+    # The most frequent one first.
     for kind in (RoundLine, ParticipantsLine, FolderLine, ResultsLine, ApprovalLine):
         if line := kind.parse(own):
             return line

@@ -77,7 +77,7 @@ class Heading:
         return cls(one_line(title, _LONGEST_TITLE), str(description).strip(), tuple(named))
 
     def completed(self, analyzer: type[Any]) -> Self:
-        """Return it with what it leaves open as the app says it.
+        """Return the heading with what it leaves open taken from the app.
 
         Parameters
         ----------

@@ -60,14 +60,15 @@ class LiveContent:
             "app": record.app,
             "title": record.heading.title,
         }
-        self._rounds: list[str] = []
+        self._rounds: list[str] = []  # as JSON, so that a look costs no more than the new ones
         self._taken = 0
-        self._signs: dict[str, tuple[tuple[str, int], float]] = {}
-        self._heard: dict[str, float] = {}
-        self._listened = -math.inf
+        # The last answer of each node, of what, and when that was seen; then its signs of life.
+        self._answered: dict[str, tuple[tuple[str, int], float]] = {}
+        self._alive: dict[str, float] = {}
+        self._alive_since = -math.inf
 
     def look(self, now: float) -> bytes:
-        """Return the content, but for when it is written."""
+        """Return the content without the time of writing, so that two can be compared."""
         record, stage, public = self._record, self._record.stage, self._record.public
         self._take_rounds(public)
         last = record.history[stage.closed - 1] if stage.closed else None
@@ -93,11 +94,13 @@ class LiveContent:
 
     def _take_rounds(self, public: PublicRecord) -> None:
         """Take the rounds since the last look; of very many, some, and the last one."""
+        # Not up to its end: the loop appends a round before it knows all of it.
         fresh = self._record.history[self._taken : self._record.stage.closed]
         self._taken += len(fresh)
         most = _ROUNDS_A_LOOK if self._rounds else _ROUNDS_BEFORE
-        step = math.ceil(len(fresh) / most)
-        for entry in reversed(fresh[::-1][::step] if step > 1 else fresh[::-1]):
+        step = max(1, math.ceil(len(fresh) / most))
+        # From the end, here and below: the last round is never one of those that are left out.
+        for entry in fresh[::-1][::step][::-1]:
             self._rounds.append(json.dumps(_round(public, entry), allow_nan=False))
         if len(self._rounds) > _MOST_ROUNDS:
             self._rounds = self._rounds[::-1][::2][::-1]
@@ -108,18 +111,19 @@ class LiveContent:
         answers, failures, gone = stage.answers(), stage.failures(), stage.gone
         earlier = {} if last is None else last.node_seconds
         metrics = {} if last is None else record.public.round(last).node_metrics
-        if now - self._listened >= self._beat:  # there is another file then anyhow
-            self._listened, self._heard = now, dict(stage.signs)
+        # Signs come all the time, and each would be a new file: they go into that of the next beat.
+        if now - self._alive_since >= self._beat:
+            self._alive_since, self._alive = now, dict(stage.signs)
         found = []
         for name, state in _states(record, answers, failures):
             if state == "here" or name in answers:
-                self._note_sign(name, (stage.doing, stage.round), now)
+                self._note_answer(name, (stage.doing, stage.round), now)
             elif last is not None and name in earlier:
-                self._note_sign(name, ("round", last.round), now)
+                self._note_answer(name, ("round", last.round), now)
             if name in gone and state in ("computing", "waiting"):
                 state = "gone"
             elif name in stage.silent and state == "computing":
-                state, self._heard[name] = "silent", stage.signs.get(name, 0.0)
+                state, self._alive[name] = "silent", stage.signs.get(name, 0.0)
             seconds = answers.get(name, None if stage.masked else earlier.get(name))
             about: dict[str, Any] = {
                 "name": name,
@@ -141,13 +145,13 @@ class LiveContent:
 
     def _seen(self, name: str) -> float | None:
         """Return when there was the last sign of a node: an answer, or one of life."""
-        answered = self._signs[name][1] if name in self._signs else 0.0
-        return max(answered, round(self._heard.get(name, 0.0), 1)) or None
+        answered = self._answered[name][1] if name in self._answered else 0.0
+        return max(answered, round(self._alive.get(name, 0.0), 1)) or None
 
-    def _note_sign(self, name: str, sign: tuple[str, int], now: float) -> None:
-        """Note when there was a sign of a node that was not there at the last look."""
-        if name not in self._signs or self._signs[name][0] != sign:
-            self._signs[name] = sign, round(now, 1)
+    def _note_answer(self, name: str, sign: tuple[str, int], now: float) -> None:
+        """Note the time of an answer that was not there at the last look."""
+        if name not in self._answered or self._answered[name][0] != sign:
+            self._answered[name] = sign, round(now, 1)
 
 
 def _states(

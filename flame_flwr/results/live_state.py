@@ -105,6 +105,7 @@ class LiveWriter(Callback):
             thread.join(_END)
         # A thread that has not come to its last file by now writes none: the folder is the user's.
         self._told = True
+        # One that is being written is waited for: `end` removes the file right after this.
         if self._writing.acquire(timeout=_END):
             self._writing.release()
 
@@ -122,11 +123,12 @@ class LiveWriter(Callback):
         if said == self._last and now - self._beaten < BEAT:
             return False
         self._last, self._beaten = said, now
+        # The time goes in front of what was compared above, in the place of its first brace.
         text = b'{"written": %s, %s' % (json.dumps(round(now, 3)).encode(), said[1:])
         try:
             self._write(text)
         except (OSError, FlameError) as error:
-            if not self._failing:
+            if not self._failing:  # once, and not twice a second until the disk has room again
                 why = error if isinstance(error, FlameError) else reason_of(error)
                 logger.warning("live.json cannot be written (%s); the run goes on", why)
             self._failing = True
@@ -163,7 +165,7 @@ class LiveWriter(Callback):
             self._store.put(LIVE, text)
             return
         with self._writing:
-            if self._told:
+            if self._told:  # `close` has stopped waiting for this thread meanwhile
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
             # No waiting for the disk: after a power failure nobody asks what the run was doing.

@@ -25,7 +25,7 @@ def log_round(entry: RoundRecord, record: RunRecord) -> None:
     Metrics that the study does not show, and those of a private run, are left out.
     """
     if not logger.isEnabledFor(logging.INFO):
-        return
+        return  # many nodes' metrics take longer to sum up than a quick round does
     public = record.public
     line = RoundLine(
         round=entry.round,
@@ -45,6 +45,7 @@ def log_evaluation(record: RunRecord) -> None:
     scores = summary(record.public.evaluations.values(), record.public.weighted_scores)
     logger.info(
         "evaluation: %d of %d nodes%s",
+        # Secure sums have one entry, with the scores of all nodes together.
         len(record.nodes if ALL_NODES in record.evaluations else record.evaluations),
         len(record.nodes),
         f", {scores}" if scores else "",

@@ -155,7 +155,7 @@ def by_test_rows(
     found = {}
     for name in names:
         values = {node: said[name] for node, said in nodes.items() if name in said}
-        counts = all(isinstance(value, int) for value in values.values())
+        counts = all(isinstance(value, int) for value in values.values())  # such as true positives
         if name == TEST_ROWS or not (is_of_tests(name) or (every and not counts)):
             continue
         mean = weighted_mean([(value, rows.get(node)) for node, value in values.items()])
@@ -180,6 +180,7 @@ def weighted_mean(pairs: Iterable[tuple[float, float | None]]) -> float | None:
     if not all(math.isfinite(value) for value, _ in counted):
         return None
     values = [value for value, _ in counted]
+    # fsum rounds once: the order in which nodes answer does not show in the last digits.
     with suppress(OverflowError):
         mean = math.fsum(map(operator.mul, values, weights)) / math.fsum(weights)
         if math.isfinite(mean):
@@ -253,6 +254,7 @@ def _shown(text: str) -> str:
 
 def _spread(values: list[float], weighted: float | None = None, by: str = "") -> str:
     odd = sum(not math.isfinite(value) for value in values)
+    # Of a weighted mean all numbers that count are finite: see `weighted_mean`.
     if odd and weighted is None:
         return f"{values[0]:g}" if len(values) == 1 else f"not finite at {odd} of {len(values)}"
     low, high = min(values), max(values)

@@ -53,7 +53,7 @@ class NamedFiles(RunFiles):
     what = "the result"
 
     def __init__(self, outputs: Outputs, option: str, *, report: bool = False) -> None:
-        self._here = Path.cwd()
+        self._here = Path.cwd()  # now: user code may change it before the result is written
         super().__init__(self._here / outputs.folder(), report=report)
         self._outputs = outputs
         self._try(option)

@@ -116,8 +116,10 @@ class Outputs:
         for name in cls(types, names, multiple_results).listed:
             _check_name(name, paths)
         declared = cls(types, _complete(names, types), multiple_results)
+        # Once more: with its extension `rescue` is the run's own `rescue.pkl`, or too long.
         for name in declared.listed:
             _check_name(name, paths)
+        # Of one file there may be several names: `a.txt` and `./a.txt`.
         paths_of = Counter(map(normpath, declared.listed))
         if twice := [name for name, count in paths_of.items() if count > 1]:
             raise ModelError(f"filename has {twice[0]!r} twice")
@@ -139,7 +141,7 @@ class Outputs:
         return [(name, _content(value, kind, name)) for name, kind, value in self._parts(result)]
 
     def check(self, result: Any) -> None:
-        """See that a result fits, without writing its text.
+        """Check that a result fits, without writing its text.
 
         Raises
         ------

@@ -124,6 +124,7 @@ def _change(history: list[dict[str, Any]]) -> _Drawing | None:
 
     def draw(axes: Any) -> None:
         _line(axes, points, color="#1b5e8c")
+        # On a linear axis the last rounds of a training would all look like 0.
         if min(found) > 0 and max(found) > 50 * min(found):
             _log_scale(axes)
         axes.set_ylabel("change of the aggregate")
@@ -134,6 +135,7 @@ def _change(history: list[dict[str, Any]]) -> _Drawing | None:
 def _called(nodes: list[str], hospitals: Mapping[str, str]) -> dict[str, str]:
     """Return what each node is called; of two with one real name, their own names stand by it."""
     real = [hospitals.get(node, node) for node in nodes]
+    # Two nodes of one hospital would share a line, and one of them would be lost.
     return {
         node: name if real.count(name) == 1 else f"{name[:_LONGEST]} ({node})"
         for node, name in zip(nodes, real, strict=True)
@@ -250,6 +252,7 @@ def _plain_settings() -> Iterator[None]:
     with mpl.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mpl.rcdefaults()
+        # The salt makes ids that are random else: one run's page is the same however often made.
         mpl.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "flame-flwr"})
         mpl.rcParams["text.parse_math"] = False
         yield

@@ -31,6 +31,7 @@ class PrintAbove:
         if os.getpid() != self._process:
             return int(self._stream.write(text))
         if self._bar.away:
+            # The terminal has the beginning of a line already; the rest must go right behind it.
             begun, self._begun = self._begun, ""
             self._stream.write(begun + text)
             if text.endswith("\n"):

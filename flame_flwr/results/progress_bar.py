@@ -113,13 +113,14 @@ class Bar(Callback):
         """Leave the terminal as it was."""
         if self._progress is not None:
             for owner, name, value in reversed(self._streams):
-                with suppress(OSError, ValueError):
-                    getattr(owner, name).flush()
+                with suppress(OSError, ValueError):  # the terminal may be gone, or closed
+                    getattr(owner, name).flush()  # the stand-in keeps what has no line end yet
                 setattr(owner, name, value)
             self._streams = []
             self._progress.stop()
             self._progress = None
-        # User code may have set a hook of its own meanwhile.
+        # User code may have set a hook of its own meanwhile. `==`: a bound method is never the same
+        # object twice.
         if self._hook is not None and sys.breakpointhook == self._debug:
             sys.breakpointhook = self._hook
         self._hook = None
@@ -138,7 +139,7 @@ class Bar(Callback):
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
         from rich.table import Column
 
-        self.close()
+        self.close()  # the log of one run may have several analyses, each with its rounds
         self._away = False
         self._nodes, self._most = nodes, most
         self._progress = Progress(
@@ -150,6 +151,7 @@ class Bar(Callback):
             transient=True,
             refresh_per_second=4,
             auto_refresh=self._ticks,
+            # Rich's own redirection gives all that is flushed a line of its own, also a single dot.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -181,6 +183,7 @@ class Bar(Callback):
         from rich.text import Text
 
         if self._progress is not None:
+            # Flower colours its lines; one that is broken up could not be copied as it is.
             self._progress.console.print(Text.from_ansi(line), soft_wrap=True)
 
     def _update(self, **fields: Any) -> None:
@@ -213,10 +216,12 @@ class Bar(Callback):
         above: dict[int, PrintAbove] = {}
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
+            # What goes into a file meanwhile, as with `2> errors.txt`, goes on into it.
             if stream is not None and stream.isatty():
                 above[id(stream)] = stand_in = PrintAbove(stream, self)
                 self._streams.append((sys, name, stream))
                 setattr(sys, name, stand_in)
+        # A stream handler keeps the stream that there was when it was made.
         handler: logging.Handler
         for handler in handlers():
             stream = getattr(handler, "stream", None)
@@ -233,6 +238,8 @@ class Bar(Callback):
 
 class LineBar(Bar):
     """The same for a run in another process, of which only the lines of its log are there.
+
+    Nothing else comes from a SuperLink: see :mod:`flame_flwr.results.followed_lines`.
 
     Parameters
     ----------
@@ -253,6 +260,7 @@ class LineBar(Bar):
     def __call__(self, line: str) -> None:
         """Pass a line on, and look what it says of the rounds."""
         self._on_line(line)
+        # Who has answered a round so far is in no line: it is told when the round is over.
         match parse_line(line):
             case ParticipantsLine():
                 self.draw(None, None)

@@ -72,6 +72,7 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
         error=error,
         traceback=traceback,
         style=style,
+        # The Content-Security-Policy lets this one style in, by its hash, and no other.
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         convergence=convergence_plot(about["history"]),
         metric_plots=metric_plots(about["history"], about["nodes"], about["hospitals"]),
@@ -86,7 +87,7 @@ def render(about: dict[str, Any], folder: Path, paths: Sequence[Path]) -> bytes:
         filters=tables.filters_table(about),
         files=inline(folder, paths),
     )
-    return page.encode("utf-8", "replace")
+    return page.encode("utf-8", "replace")  # a name of a file may hold half a character
 
 
 @cache

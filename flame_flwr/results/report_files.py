@@ -98,6 +98,7 @@ def _shown(folder: Path, path: Path, room: int) -> ShownFile:
         return file
     if not file.image:
         with path.open("rb") as opened:
+            # A letter has four bytes at most.
             _show_text(file, path.suffix.lower(), opened.read(4 * _MOST_TEXT))
     return file
 
@@ -132,7 +133,7 @@ def _is_utf8(content: bytes) -> bool:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.start >= len(content) - 3
+        return error.start >= len(content) - 3  # the last letter was cut through
     return True
 
 

@@ -77,13 +77,14 @@ def series_table(text: str) -> Table | None:
 def _value(node: ast.expr) -> Any:
     """Return what is written: literals, and of NumPy's what is written around them."""
     match node:
-        case ast.Dict(keys, values) if None not in keys:
+        case ast.Dict(keys, values) if None not in keys:  # which `{**other}` has
             pairs = zip(keys, values, strict=True)
             return {_value(key): _value(value) for key, value in pairs if key is not None}
         case ast.List(parts) | ast.Tuple(parts) | ast.Set(parts):
             return [_value(part) for part in parts]
         case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as number)):
             return -number
+        # Python writes these two so, although it does not read them.
         case ast.UnaryOp(ast.USub(), ast.Name("inf")):
             return -math.inf
         case ast.Name("nan" | "inf" as name):

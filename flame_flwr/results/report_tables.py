@@ -56,16 +56,15 @@ class Table:
     @property
     def parts(self) -> list[tuple[list[str], list[list[str]]]]:
         """Header and rows; of a wide table several, each with the first column, to fit a page."""
-        most = _MOST_ACROSS - 1
-        starts = range(1, max(len(self.header), 2), most)
         if len(self.header) <= _MOST_ACROSS:
             return [(self.header, self.rows)]
+        most = _MOST_ACROSS - 1
         return [
             (
                 [*self.header[:1], *self.header[start : start + most]],
                 [[*row[:1], *row[start : start + most]] for row in self.rows],
             )
-            for start in starts
+            for start in range(1, len(self.header), most)
         ]
 
     def with_note(self, hidden: int, what: str) -> Table:
@@ -210,7 +209,7 @@ def metrics_per_round(about: dict[str, Any]) -> list[tuple[str, Table]]:
 
 
 def egress_table(about: dict[str, Any]) -> Table:
-    """Return what left each node: what of, how often, in which rounds, bytes."""
+    """Return what left each node: of which form, how often, in which rounds, how many bytes."""
     rows = []
     # Of a run that goes on with a checkpoint, there may be nodes that are no longer there.
     gone = [node for node in about["left"] if node not in about["nodes"]]

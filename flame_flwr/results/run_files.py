@@ -133,7 +133,7 @@ class RunFiles:
         StoreError
             They cannot be written, such as on a full disk; the message says where the result is.
         """
-        if outputs.has(LIVE):
+        if outputs.has(LIVE):  # the result has the name: what is there now is not to replace it
             self._end_live()
         try:
             files = write_outputs(self._base, outputs, record.result, self.address)
@@ -219,6 +219,7 @@ class RunFiles:
         own = []
         if self.history:
             content = None
+            # Part of it is nodes' words: a fault in these costs this file, and no other one.
             with shielded("history.csv"):
                 content = history_csv(record)
             if content is not None:
@@ -234,6 +235,7 @@ class RunFiles:
         others = [path for path in self._others() if path not in files]
         listed = dict.fromkeys([*own, *others])
         about["other_files"] = [file_as_json(path, self.path) for path in listed]
+        # Last: it says how large the others are, and who sees it may fetch all of them.
         write_file(self.path / "run.json", strict_json(about))
         self._recorded()
 

@@ -166,6 +166,7 @@ class RunFolder(RunFiles):
         return [path for path in files_below(self.path) if path not in passing]
 
     def _write_record(self, record: RunRecord, *what: Any) -> None:
+        # User code may have removed it, or left plots in it, which are kept.
         if self.scratch.is_dir() and not any(self.scratch.iterdir()):
             shutil.rmtree(self.scratch)
         super()._write_record(record, *what)

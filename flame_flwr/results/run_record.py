@@ -218,8 +218,10 @@ class RunRecord:
             else measured
         )
         self.history[-1].change = found if found is not None and math.isfinite(found) else None
+        # Of a private run not even that the aggregate holds NaN may be said.
         if found is None or math.isfinite(found) or not self.public.exact:
             return
+        # A strategy that measures NaN has said by it that there is nothing to measure.
         if measured is None or math.isinf(measured):
             self._change.warn(self.history[-1].round)
 
@@ -229,11 +231,12 @@ class RunRecord:
 
     def go_on(self, progress: dict[str, Any]) -> None:
         """Take over the record of the run before this one."""
+        # What this run declares is there before its first round, and is not to be lost.
         weighted_by = self.weighted_by | progress["weighted_by"]
         for name, value in progress.items():
             setattr(self, name, value)
         self.weighted_by = weighted_by
-        self.aggregate = own_arrays(self.aggregate)
+        self.aggregate = own_arrays(self.aggregate)  # a user's aggregator may write into them
         self.filters.go_on()
         self.metric_names.update(metric_names(entry.node_metrics for entry in self.history))
         self._change.measure(self.aggregate, self.public.hides)

@@ -87,6 +87,8 @@ class RunStage:
 
     def enter(self, doing: str, number: int | None = None) -> None:
         """Note that something else begins."""
+        # `doing` comes last: whoever looks on between two of these lines must not see the old
+        # round's answers as those of what begins.
         self.entry = self.scores = self.failed = None
         self.gone = {}
         self.silent = ()
@@ -97,6 +99,8 @@ class RunStage:
 
     def answers(self) -> dict[str, float | None]:
         """Return who has answered what is under way, with the seconds that it took, where known."""
+        # Each attribute is read once, and copied in one step of the interpreter: the loop, in its
+        # own thread, may replace it or add to it at any time.
         entry, scores = self.entry, self.scores
         if scores is not None:
             return dict.fromkeys(list(scores))

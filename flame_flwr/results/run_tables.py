@@ -30,6 +30,8 @@ class History(pd.DataFrame):
     What is selected of it, or computed, is a plain DataFrame or Series.
     """
 
+    # pandas copies and pickles the attributes of these names. There is no `_constructor`, so that
+    # what is computed of a history is none any more.
     _metadata = ["_records", "_saved"]
     _records: Sequence[RoundRecord]
     _saved: Sequence[RoundRecord]
@@ -87,6 +89,7 @@ def history_frame(
     index = pd.Index([entry["round"] for entry in history], name="round", dtype="int64")
     columns = dict.fromkeys([*_COUNTS, "seconds", "bytes", "change", *names])
     frame = pd.DataFrame(rows, index=index, columns=list(columns))
+    # A metric that is called like a count has its place, and need not be whole.
     whole = [name for name in (*_COUNTS, "bytes") if name not in names]
     frame = frame.astype({name: "int64" if name in whole else "float64" for name in columns})
     found = History(

@@ -39,7 +39,7 @@ class RunsPlace:
     Raises
     ------
     ConfigError
-        The URL or the environment cannot be.
+        The URL or a variable of the environment is wrong.
     StoreError
         There is no such folder.
     """
@@ -59,6 +59,7 @@ class RunsPlace:
 
     def names(self) -> list[str]:
         """Return the names of the runs, the newest first, and before them the place's own."""
+        # A name begins with the time: in its order the last one is the newest.
         names = sorted(filter(RUN_NAME.fullmatch, self.store.folders()), reverse=True)
         is_run = any(self.read(self.own, each, 1) is not None for each in (RECORD, LIVE))
         if not is_run and RUN_NAME.fullmatch(self.own):  # before its first round, or of old

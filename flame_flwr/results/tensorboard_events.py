@@ -108,7 +108,7 @@ class EventWriter(Callback):
                 found.setdefault(name, []).append(float(value))
         for name, values in found.items():
             average = mean(values)
-            if not math.isnan(average):
+            if not math.isnan(average):  # a node's own NaN is shown, and has no mean
                 yield self._tags.of(f"mean of {kind}", name), average
 
     def _weighted(self, means: Mapping[str, tuple[float, str]], kind: str) -> dict[str, float]:

@@ -77,7 +77,7 @@ def as_text(value: Any, most: int | None = None) -> str:
             if isinstance(value, pandas.Categorical):  # ten of its values, whatever the options
                 value = pandas.Series(value)
         if hasattr(value, "maxprint") and hasattr(value, "nnz"):  # a sparse array of SciPy's
-            value = copy.copy(value)
+            value = copy.copy(value)  # the limit is an attribute, and the value is the user's
             value.maxprint = threshold
         return str(value if most is not None else _quick(value))
 

@@ -48,7 +48,8 @@ class Upload:
     Raises
     ------
     ConfigError
-        The URL or the environment cannot be, or a trial showed that nothing can be written there.
+        The URL or a variable of the environment is wrong, or a trial showed that nothing can be
+        written there.
     """
 
     def __init__(self, url: str, name: str) -> None:
@@ -62,7 +63,7 @@ class Upload:
             ) from None
         try:
             store.delete(".probe")
-        except StoreError as error:
+        except StoreError as error:  # a key that may write need not be one that may remove
             logger.warning("%s; results can be written", error)
 
     def upload(self, folder: Path, patience: Patience) -> int:

@@ -66,6 +66,7 @@ def fits(value: Any, deepest: int = DEEPEST) -> bool:
     """Tell whether a value of JSON is small in every direction."""
     if isinstance(value, str):
         return len(value) <= LONGEST_TEXT
+    # Of 64 bits, as Flower's records have it: a number of a million digits takes long to print.
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return False
     if not isinstance(value, dict | list):

@@ -61,6 +61,7 @@ def decode_text(content: bytes) -> str:
     >>> decode_text(b"\xef\xbb\xbfname = 1\r\n")
     'name = 1\n'
     """
+    # Without a mark, UTF-16 is known by its zero bytes: every letter of ASCII has one.
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
         raise ValueError(f"it is UTF-16 (Notepad calls it Unicode) or no text at all: {_ADVICE}")
     try:
@@ -154,6 +155,7 @@ def toml_value(value: object) -> str:
     """
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else f"{'-' if value < 0 else ''}inf"
+    # A text of JSON is one of TOML, but for DEL below.
     text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode()

@@ -102,7 +102,7 @@ def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
             [f"{_plain(k)}: {value_in_words(v, depth - 1)}" for k, v in _few(value)], ";"
         )
     if isinstance(value, Sequence | Set) and not isinstance(value, bytes | range) and depth:
-        found = list(value)[: _MOST + 1]
+        found = list(value)[: _MOST + 1]  # one more than is shown, to tell that there are more
         nested = any(isinstance(each, Mapping | list | tuple) for each in found)
         return _joined([value_in_words(each, depth - 1) for each in found], ";" if nested else ",")
     if is_dataclass(value):

@@ -25,7 +25,7 @@ _ALIVE = 10.0
 
 
 def event_stream(look: Callable[[], Mapping[str, Any]], every: float = 0.5) -> StreamingResponse:
-    """Return the answer to an ``EventSource``: parts of a page, each sent when it is another one.
+    """Return the answer to an ``EventSource``: parts of a page, each sent when it has changed.
 
     Parameters
     ----------
@@ -53,6 +53,7 @@ async def changes(
     sent: dict[str, str] = {}
     spoke = time.monotonic()
     while True:
+        # In a thread: a look reads files or asks a store, and other pages are not to wait for it.
         for name, part in (await run_in_threadpool(look)).items():
             text = as_json(part)
             if sent.get(name) != text:

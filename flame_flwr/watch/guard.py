@@ -94,11 +94,14 @@ class Guard:
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         """Return what a request that may not be answered gets."""
         headers = Headers(scope=scope)
+        # A foreign name that was made to lead to 127.0.0.1 (DNS rebinding) is in this header.
         host = headers.get("host", "")
         if host.rpartition(":")[0] not in _HOSTS and host not in _HOSTS:
             return PlainTextResponse("this page answers to 127.0.0.1 and localhost only\n", 421)
         if "origin" in headers and headers["origin"] != f"http://{host}":
             return PlainTextResponse("this page answers to itself only\n", 403)
+        # As bytes: of texts, compare_digest takes ASCII alone. It takes as long for a good guess as
+        # for a bad one.
         given = scope["path"].removeprefix("/").partition("/")[0].encode("utf-8", "replace")
         if not secrets.compare_digest(given, self._token):
             return PlainTextResponse(

@@ -73,6 +73,7 @@ class PageServer:
             Guard(app, token),
             lifespan="off",
             ws="none",
+            # A line per request would be drawn into the log of a run, with the secret in it.
             log_config=None,
             log_level="critical",
             access_log=False,
@@ -95,7 +96,7 @@ class PageServer:
         try:
             yield self.url
         finally:
-            self._server.should_exit = True
+            self._server.should_exit = True  # uvicorn looks at it ten times a second
             thread.join(_GRACE + 5)
 
 
@@ -125,6 +126,7 @@ def _static(path: str, package: str, name: str) -> Route:
 def _bound(port: int) -> socket.socket:
     """Return a socket of this machine alone."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Else the port of a page that has just ended could not be had again for a minute.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((_HOST, port))

@@ -210,7 +210,7 @@ def parse_live(content: bytes) -> LiveRun:
     """
     about = json_object(content)
     version = about.get("live")
-    if version != LIVE_VERSION or isinstance(version, bool):
+    if version != LIVE_VERSION or isinstance(version, bool):  # true is 1, too
         raise StoreError(
             f"live.json is of version {version!r:.20}, and this is one for {LIVE_VERSION}: look at "
             "the run with the flame-flwr that runs it"

@@ -200,7 +200,7 @@ def view_of_record(name: str, about: RecordedRun) -> RunView:
         resumed_after=about.resumed_after,
         private=about.privacy is not None,
         nodes=tuple(_nodes(about)),
-        failures=about.failures[-MOST_FAILURES:],
+        failures=about.failures[-MOST_FAILURES:],  # the last ones are those that ended it
         history=_thinned(map(_round, about.history)),
         weighted_by=about.weighted_by,
         files=tuple(files),
@@ -251,7 +251,7 @@ def _left(live: LiveRun) -> float | None:
     seconds = [each.seconds for each in live.history[-_LAST:]]
     if live.most is None or not seconds or live.doing != "round":
         return None
-    usual = median(seconds)
+    usual = median(seconds)  # one slow round says little of the others
     now = max(0.0, live.written - live.since)
     to_come = max(0, live.most - live.rounds - 1) * usual
     return to_come + max(0.0, usual - now) if live.rounds < live.most else 0.0

@@ -91,7 +91,7 @@ def _sent(runs: WatchedRuns, name: str, path: str, kind: str) -> Response:
     headers = {"content-security-policy": FILE_POLICY}
     try:
         pieces = runs.content(name, path)
-        first = next(pieces, b"")
+        first = next(pieces, b"")  # before the answer begins, which could not become a 404 any more
     except (StoreError, FileNotFoundError) as error:
         return PlainTextResponse(f"{error}\n", 404, headers)
 

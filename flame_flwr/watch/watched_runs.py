@@ -1,6 +1,6 @@
 """The runs in a place of results, looked at again and again.
 
-What is over is read once. What goes on is read when its ``live.json`` is another one; of a store,
+What is over is read once. What goes on is read when its ``live.json`` has changed; of a store,
 which does not say that, every two seconds. Whether a run's writer is alive is told by whether it
 goes on writing, by this machine's clock, as the server's may be wrong.
 """
@@ -62,7 +62,7 @@ class WatchedRuns:
     Raises
     ------
     ConfigError
-        The URL or the environment cannot be.
+        The URL or a variable of the environment is wrong.
     StoreError
         There is no such folder.
 
@@ -154,11 +154,12 @@ class WatchedRuns:
         clock, every = self._clock(), _FOLDER_EVERY if self._folder else _STORE_EVERY
         if clock - self._looked < every:
             return
-        self._looked = clock
+        self._looked = clock  # before the look: one that fails is not made again for every page
         if self._folder or clock - self._listed >= _STORE_LIST_EVERY:
             self._listed = clock
             self._list()
         fresh = [name for name in self._names if not self._is_current(name)]
+        # Of a store each run costs a request, which is waited for; of a disk threads gain nothing.
         call_each(self._take, fresh, workers=1 if self._folder else 8)
 
     def _list(self) -> None:
@@ -171,7 +172,7 @@ class WatchedRuns:
         self._known = {name: self._known.get(name, _Known()) for name in self._names}
 
     def _state(self, name: str) -> tuple[Any, ...]:
-        """Return what is another one when a run has to be read again to be shown."""
+        """Return what has changed when a run has to be read again to be shown."""
         about = self._known[name]
         return name, about.stamp, None if about.over else self._looked
 
@@ -213,6 +214,7 @@ class WatchedRuns:
         """Tell whether a run's writer goes on writing."""
         clock = self._clock()
         if about.written is None:  # the first look: only the clocks of two machines tell
+            # A server's clock that is ahead makes its run no younger than this look.
             about.changed = clock - max(0.0, self._now() - live.written)
         elif about.written != live.written:
             about.changed = clock
