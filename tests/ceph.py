@@ -19,7 +19,11 @@ import httpx
 from ports import free_port
 
 KEY, SECRET = "KEYOFTHETESTS", "secret-of-the-tests"
-TESTS = ["tests/servers/test_s3_source.py", "tests/unit/data/test_registry.py"]
+TESTS = [
+    "tests/servers/test_s3_source.py",
+    "tests/unit/data/test_registry_secrets.py",
+    "tests/unit/data/test_registry_commands.py",
+]
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 
 CONFIG = """

@@ -1,6 +1,6 @@
 """FLAME scripts in Flower's real runtimes: ``flame-flwr run --simulate``, and in an app.
 
-Those that fail are in ``tests/unit/script``, and what they say, in ``test_simulation.py``.
+Those that fail are in ``tests/unit/script``, and what they say, in ``test_simulation_failures.py``.
 """
 
 import json

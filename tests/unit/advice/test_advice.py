@@ -21,8 +21,9 @@ from flame_flwr.installed.versions import untried
 
 from .case import NAMES
 from .commands import options, wrong
-from .config import CONFIG, ELSEWHERE, NOT_ADVICE, RECIPES, failing_node
+from .config import CONFIG, RECIPES, failing_node
 from .declared import DECLARED
+from .elsewhere import ELSEWHERE, NOT_ADVICE
 from .models import MODELS
 from .reductions import REDUCTIONS
 from .scan import advice, messages

@@ -1,28 +1,21 @@
-"""What leaves a node that failed, what hostile messages do, and where user code works."""
+"""What leaves a node that failed: on a deployment neither text nor data, and never an exit."""
 
-import os
 import signal
-import subprocess
 import sys
-import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
-from hanging import HANGS
+from flwr.app import ConfigRecord, Message, RecordDict
 from node_messages import EVERYONE, ask, train, train_content
 
-from flame_flwr.clients import NodePlan, StarClient, checked_client
+from flame_flwr.clients import StarClient, checked_client
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.clients.reply_records import round_records
-from flame_flwr.errors import PayloadError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.flower import answer_of, in_process, set_message_id
-from flame_flwr.payload import encode, npy_bytes, to_arrays, to_record
-from flame_flwr.star import StarAnalyzer
+from flame_flwr.payload import encode, to_record
 
-SECRET = "Maria Muster, born 1961"
+from .leaking_plans import SECRET, failure_in, plan
 
 
 def wire(record):
@@ -67,26 +60,14 @@ def call_unavailable(self, data, result):
 
 
 LEAKS = [raise_text, raise_key, raise_with_note, raise_group, exit_with_text]
+
+
 LEAKS += [return_unsendable, keep_unpicklable, call_unavailable]
-
-
-def plan(method, evaluation=None, data_type="none"):
-    members = {"analysis_method": method}
-    if evaluation is not None:
-        members["evaluation_method"] = evaluation
-    return NodePlan(type("Leaking", (StarAnalyzer,), members), data_type=data_type)
 
 
 def failing_reply(method):
     with LocalGrid(plan(method, data_type="s3"), [[{SECRET: SECRET.encode()}]]) as grid:
         return ask(grid, "train", train_content(1))
-
-
-def failure_in(reply):
-    return Failure.from_json(reply.content["fitres.metrics"]["failure"])
-
-
-# ---- failures -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", LEAKS, ids=lambda method: method.__name__)
@@ -215,149 +196,6 @@ def test_a_signal_ends_the_nodes_process(runs_in, where):
     runs_in(where)
     with LocalGrid(plan(interrupted), [None]) as grid, pytest.raises(KeyboardInterrupt):
         train(grid, 1)
-
-
-# ---- hostile messages -----------------------------------------------------------------------
-
-
-def forged(shape, dtype="<f8", body=b""):
-    """Return .npy bytes whose header claims much and whose body has little."""
-    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
-    text += " " * (-(10 + len(text) + 1) % 64) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + body
-
-
-FIFTEEN_GB = forged((15 * 2**30 // 8,))
-HOSTILE = {
-    "a header of 15 GB": [FIFTEEN_GB],
-    "15 GB behind a good header": [*map(npy_bytes, to_arrays(encode(1))), FIFTEEN_GB],
-    "a product that overflows": [forged((2**62, 2**62))],
-    "negative sizes": [forged((-1,))],
-    "a pickle": [forged((1,), "|O", b"cos\nsystem\n(S'true'\ntR.")],
-    "a long header": [b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + b"{" * 1000],
-    "nothing": [b""],
-    "text": [b"not an array at all"],
-    "no header array": [npy_bytes(np.zeros(3))],
-    "no arrays": [],
-    "a million brackets": [npy_bytes(np.frombuffer(b"\x91" * 10**6, np.uint8))],
-}
-
-
-@pytest.mark.parametrize("tensors", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_bytes_fail_and_allocate_nothing(tensors, deployed):
-    arrays = {
-        str(i): Array(dtype="float64", shape=(1,), stype="numpy.ndarray", data=data)
-        for i, data in enumerate(tensors)
-    }
-    with LocalGrid(plan(lambda self, data, result: result), [None]) as grid:
-        train(grid, 1)
-        content = {**train_content(2), "fitins.parameters": ArrayRecord(arrays)}
-        tracemalloc.start()
-        try:
-            reply = ask(grid, "train", content)
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert failure_in(reply).type == PayloadError.__name__
-        assert peak < 32 * 2**20
-        assert train(grid, 2, 5) == 5
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {},
-        {"round": "two"},
-        {"round": 1, "analyzers": "{"},
-        {"round": 1, "analyzers": 3},
-        {"round": 2},
-    ],
-)
-def test_a_hostile_config_is_a_failure(config):
-    with LocalGrid(plan(lambda self, data, result: 1), [None]) as grid:
-        content = {**train_content(1), "fitins.config": ConfigRecord(config)}
-        assert "failure" in ask(grid, "train", content).content["fitres.metrics"]
-
-
-# ---- working directory ----------------------------------------------------------------------
-
-
-def writes(self, data, result):
-    """Careless: writes where it stands."""
-    before = sorted(os.listdir())
-    Path("plots").mkdir()
-    Path("plots/a.png").write_text(SECRET)
-    Path("b.csv").write_text(SECRET)
-    Path("link").symlink_to("/etc")
-    if result == "fail":
-        raise ValueError(os.getcwd())
-    return {"before": before, "where": os.getcwd(), "mode": os.stat(".").st_mode & 0o777}
-
-
-def test_relative_files_of_user_code_are_removed(deployed, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with LocalGrid(plan(writes), [None]) as grid:
-        for number in (1, 2):
-            said = train(grid, number, 0)
-            assert said["before"] == []  # also after a round that failed
-            assert said["where"] != str(tmp_path)
-            assert said["mode"] == 0o700
-            assert Path.cwd() == tmp_path
-            assert list(tmp_path.iterdir()) == []
-            folder = Path(said["where"])
-            assert not folder.exists() or list(folder.iterdir()) == []
-            assert train(grid, number, "fail").type == "ValueError"
-            assert not (folder / "b.csv").exists()
-    assert Path("/etc/hostname").exists()
-
-
-def test_removing_ones_working_directory_costs_no_answer(deployed, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def removes(self, data, result):
-        os.rmdir(os.getcwd())
-        return 5
-
-    with LocalGrid(plan(removes), [None]) as grid:
-        assert [train(grid, 1), train(grid, 2)] == [5, 5]
-    assert Path.cwd() == tmp_path
-
-
-def test_in_process_the_working_directory_stays(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with LocalGrid(plan(writes), [None]) as grid:
-        assert train(grid, 1)["where"] == str(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "link", "plots"]
-
-
-HELLO = """
-from flwr.app import Context, RecordDict
-from flame_flwr.clients import NodePlan, StarClient
-from flame_flwr.flower import GetPropertiesIns
-from flame_flwr.star import StarAnalyzer
-
-class Analyzer(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return 1
-
-context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={})
-client = StarClient(NodePlan(Analyzer), context).to_client()
-print(client.get_properties(GetPropertiesIns({})).properties)
-"""
-
-
-def test_a_process_leaves_no_temporary_folder(tmp_path):
-    """On a deployment every message is a process: an empty folder each would fill the disk."""
-    (tmp_path / "tmp").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", HELLO],
-        env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), "FLWR_HOME": str(tmp_path / "flwr")},
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-    )
-    assert "'wire'" in done.stdout, done.stderr
-    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("value", [{"a": 3}, np.arange(9000.0), None])

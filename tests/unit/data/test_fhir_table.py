@@ -1,8 +1,7 @@
-"""``fhir_to_csv``: tables written down by hand, from bundles of every paging style."""
+"""``fhir_to_csv`` of observations: tables written down by hand, from pages of bundles."""
 
 import csv
 import io
-import logging
 
 import pandas as pd
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from flame_flwr.data import fhir_to_csv
 from flame_flwr.errors import DataError, ModelError
 
-NEXT = [{"relation": "next", "url": "https://example.org/fhir?page=2"}]
+from .fhir_bundles import NEXT, bundle
 
 
 def observation(patient, code, value, unit="kg"):
@@ -28,10 +27,6 @@ def observation(patient, code, value, unit="kg"):
     }
 
 
-def bundle(*entries, **more):
-    return {"resourceType": "Bundle", "type": "searchset", "entry": list(entries), **more}
-
-
 def table(data, **more):
     arguments = {
         "col_key_seq": "resource.code.coding.code",
@@ -43,39 +38,16 @@ def table(data, **more):
     return fhir_to_csv(data, **{**arguments, **more})
 
 
-def answers(*pairs):
-    """Return a QuestionnaireResponse with an item per (linkId, answer)."""
-    items = [{"linkId": key, "answer": [answer]} for key, answer in pairs]
-    return {"resource": {"resourceType": "QuestionnaireResponse", "item": items}}
-
-
-def questions(data, **more):
-    arguments = {
-        "col_key_seq": "resource.item.linkId",
-        "value_key_seq": "resource.item.answer.value",
-        "input_resource": "QuestionnaireResponse",
-    }
-    return fhir_to_csv(data, **{**arguments, **more})
-
-
-@pytest.fixture
-def warnings(caplog):
-    caplog.set_level(logging.WARNING, logger="flame_flwr")
-    return lambda: [record.getMessage() for record in caplog.records]
-
-
 FOUR = [
     observation("1", "weight", 70.5),
     observation("2", "height", 181),
     observation("1", "height", 175),
     observation("3", "weight", 88.0),
 ]
+
 FOUR_AS_CSV = (
     "patient,weight,height\nPatient/1,70.5,175\nPatient/2,,181\nPatient/3,88.0,"  # by hand
 )
-
-
-# ---- observations ---------------------------------------------------------------------------
 
 
 def test_rows_and_columns_keep_the_entries_order():
@@ -222,9 +194,6 @@ def test_objects_are_json_in_the_csv_only():
     ]
 
 
-# ---- quoting --------------------------------------------------------------------------------
-
-
 def test_quotes_and_line_breaks_are_quoted():
     entries = [
         observation('Ann "A", 1', "weight, kg", "a\nb"),
@@ -250,9 +219,6 @@ def test_any_text_survives_a_csv_reader(cells, separator):
             assert value == expected.get((row[0], column), "")
 
 
-# ---- bundles --------------------------------------------------------------------------------
-
-
 def test_pages_become_one_table():
     pages = [bundle(*FOUR[:3], link=NEXT, total=4), bundle(*FOUR[3:], total=4)]
     assert table(pages).getvalue() == FOUR_AS_CSV
@@ -264,80 +230,6 @@ def test_pages_become_one_table():
 def test_an_error_says_where_the_bundle_is(data):
     with pytest.raises(DataError, match=r"data\[0\]\[query\]"):
         table(data)
-
-
-# ---- questionnaires -------------------------------------------------------------------------
-
-RESPONSES = [
-    answers(("age", {"valueDecimal": 25.0}), ("sex", {"valueString": "F"})),
-    answers(("sex", {"valueString": "M"})),
-    answers(("age", {"valueInteger": 40}), ("note", {"valueString": 'says "hi", twice'})),
-]
-RESPONSES_AS_CSV = 'row,age,sex,note\n0,25.0,F,\n1,,M,\n2,40,,"says ""hi"", twice"'  # by hand
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param(bundle(*RESPONSES), id="merged"),
-        pytest.param([bundle(*RESPONSES[:2], link=NEXT), bundle(*RESPONSES[2:])], id="two pages"),
-        pytest.param(
-            bundle({"resource": {"resourceType": "Patient"}}, *RESPONSES), id="with a patient"
-        ),
-    ],
-)
-def test_rows_are_numbered_and_keep_counting_over_pages(data):
-    assert questions(data, row_col_name="row").getvalue() == RESPONSES_AS_CSV
-
-
-def test_a_response_without_items_has_no_row():
-    empty = {"resource": {"resourceType": "QuestionnaireResponse"}}
-    data = bundle(empty, answers(("age", {"valueInteger": 1})))
-    assert questions(data).getvalue() == ",age\n1,1"
-    filtered = questions(bundle(*RESPONSES), col_id_filters=["note", "zzz"])
-    assert filtered.getvalue() == ',note\n2,"says ""hi"", twice"'
-
-
-def test_questions_in_groups_have_a_key_more():
-    groups = [
-        {"linkId": "g1", "item": [{"linkId": "a", "answer": [{"valueInteger": 1}]}]},
-        {
-            "linkId": "g2",
-            "item": [
-                {"linkId": "b", "answer": [{"valueBoolean": False}]},
-                {"linkId": "c", "answer": [{"valueCoding": {"code": "x", "display": "X"}}]},
-            ],
-        },
-    ]
-    data = bundle({"resource": {"resourceType": "QuestionnaireResponse", "item": groups}})
-    found = questions(
-        data,
-        col_key_seq="resource.item.item.linkId",
-        value_key_seq="resource.item.item.answer.value",
-        output_type="dict",
-    )
-    assert found == {
-        "a": {"0": 1},
-        "b": {"0": False},
-        "c": {"0": {"code": "x", "display": "X"}},
-    }
-
-
-def test_arguments_without_effect_are_said(warnings):
-    text = questions(
-        bundle(*RESPONSES),
-        row_key_seq="resource.subject.reference",
-        row_id_filters=["2"],
-        row_col_name="row",
-    ).getvalue()
-    assert text == RESPONSES_AS_CSV
-    assert warnings() == [
-        "fhir_to_csv: the rows of a QuestionnaireResponse are numbers; row_key_seq and "
-        "row_id_filters have no effect"
-    ]
-
-
-# ---- arguments ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -356,9 +248,3 @@ def test_an_error_says_what_is_right(more, message):
     with pytest.raises(ModelError) as raised:
         table(bundle(*FOUR), **more)
     assert message in raised.value.message
-
-
-@pytest.mark.parametrize("key", ["col_key_seq", "value_key_seq"])
-def test_keys_of_a_questionnaire_begin_at_its_items(key):
-    with pytest.raises(ModelError, match=r"begin with 'resource\.item'"):
-        questions(bundle(*RESPONSES), **{key: "linkId"})

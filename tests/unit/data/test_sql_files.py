@@ -5,11 +5,9 @@ PostgreSQL's are in ``tests/servers/test_sql_postgres.py``.
 
 import os
 import sqlite3
-from datetime import date
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pytest
 
 from flame_flwr.data.data_size import amount
@@ -19,11 +17,16 @@ from flame_flwr.data.sql_source import SqlSource
 from flame_flwr.data.table_pieces import as_frame, unpack
 from flame_flwr.data.table_query import TableQuery
 from flame_flwr.errors import ConfigError, DataError, ModelError
-from flame_flwr.star import StarAggregator, StarAnalyzer, StarModel, StarModelTester
+from flame_flwr.star import StarModel
+
+from .summed_ages import Ages, Total
 
 PEOPLE = [(number, 18 + number % 70, "fm"[number % 2]) for number in range(12_000)]
+
 SECRET = "value-of-a-row"
+
 CREATE = "CREATE TABLE people (id BIGINT, age INTEGER, sex VARCHAR(9))"
+
 KINDS = ["sqlite", "duckdb"]
 
 
@@ -108,7 +111,10 @@ def test_a_column_that_is_named_twice_is_read_once(source, kind):
 
 
 LATER = "parameters.least = { type = 'whole', low = 18, default = 50 }\n"
+
+
 LATER += "parameters.sex = { type = 'text', values = ['f', 'm'] }"
+
 SQL = "SELECT id, age FROM people WHERE age >= :least AND sex = :sex; -- :commented"
 
 
@@ -150,6 +156,7 @@ FAILS = [
     ("duckdb", "select * from people", "max-rows = 9000", "has more than 9000 rows: ask for less"),
     ("sqlite", "select * from people", "max-mb = 0.1", "has more than 0.1 MB: ask for less"),
 ]
+
 ENDLESS = (
     "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) as c from n"
 )
@@ -186,36 +193,6 @@ def test_a_file_that_is_none(tmp_path, dataset, context, files, kind):
         (tmp_path / "away").rename(files / kind)
 
 
-ENTRY = '[[dataset]]\nname = "n"\ntype = "sql"\nprojects = ["*"]\nurl = "sqlite:////srv/x.db"\n'
-TABLES = ENTRY + "tables.a = ['b']\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (ENTRY, "must have either `query`, a file of SQL, or `tables`"),
-        (TABLES + 'query = "/srv/x.sql"', "must have either `query`"),
-        (ENTRY + 'query = "x.sql"', "`query` in `datasets`, dataset 1 must be an absolute path"),
-        (ENTRY + "tables.a = []", "`tables` must hold lists of columns that may be read"),
-        (ENTRY + "tables.a = '*'", "`tables` must hold lists of columns that may be read"),
-        (TABLES + "tables.'x.a' = ['b']", "`tables` must have a name each, and each another"),
-        (TABLES + "parameters.p = { type = 'whole' }", "`parameters` are those of a `query`"),
-        (TABLES + 'key-id = { env = "A" }', "`key-id` is for a URL that begins with s3://"),
-        (TABLES + 'password = "hunter2"', "`password` must be a reference"),
-        (TABLES.replace("sqlite:////srv", "postgresql://ada:hunter2@h"), "must have no user, key"),
-        (TABLES.replace('"sql"', '"s3"'), "`type` and `url` do not fit together"),
-        (TABLES.replace("sqlite:////srv/x.db", "fhir+https://h/"), "do not fit together"),
-    ],
-)
-def test_wrong_entries(tmp_path, text, message):
-    path = tmp_path / "datasets.toml"
-    path.write_text(text)
-    with pytest.raises(ConfigError) as raised:
-        read_registry(path)
-    assert message in raised.value.message
-    assert "hunter2" not in str(raised.value)
-
-
 @pytest.mark.parametrize(
     ("parameter", "message"),
     [
@@ -233,103 +210,12 @@ def test_wrong_parameters(dataset, parameter, message):
         dataset("sqlite", f"parameters.p = {parameter}", SQL)
 
 
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("sqlite:///x.db", "the absolute path of a file, with four slashes"),
-        ("sqlite://host/srv/x.db", "the absolute path of a file, with four slashes"),
-        ("duckdb:////x?a=b", "the absolute path of a file"),
-        ("postgresql://h/d?sslmode=off", "may have ?host=/folder/of/the/socket, and no more"),
-        ("mysql://h/d", "`type` and `url` do not fit together"),
-    ],
-)
-def test_wrong_urls(tmp_path, context, url, message):
-    path = tmp_path / "datasets.toml"
-    path.write_text(TABLES.replace("sqlite:////srv/x.db", url))
-    with pytest.raises(ConfigError) as raised:
-        check_dataset(*read_registry(path), "n", context())
-    assert message in raised.value.message
-
-
-def test_another_host_is_asked_for_its_certificate():
-    from flame_flwr.data.sql_databases import open_database
-
-    def given(url, **more):
-        return open_database(url, "data source 1", **more)._given
-
-    assert "sslmode" not in given("postgresql:///d") | given("postgresql://127.0.0.1/d")
-    far = given("postgresql://db.hospital.example/d", ca_file="/etc/ca.crt")
-    assert (far["sslmode"], far["sslrootcert"]) == ("verify-full", "/etc/ca.crt")
-    for host in ("db.hospital.example", "127.hospital.example"):
-        assert given(f"postgresql://{host}/d")["sslmode"] == "verify-full"
-    assert given("postgresql://db.hospital.example/d", tls="encrypt")["sslmode"] == "require"
-
-
 def test_places_that_have_no_tables(tmp_path, context, source):
     (tmp_path / "a.csv").write_text("a\n1\n")
     with pytest.raises(DataError, match="is a folder of files"):
         open_data(str(tmp_path), context()).check("sql", TableQuery().keys())
     with pytest.raises(DataError, match="has no files or bundles"):
         source("sqlite", tables="tables.people = ['id']").read("s3", [])
-
-
-class Ages(StarAnalyzer):
-    def analysis_method(self, data, aggregator_results):
-        return int(data[0]["people"]["age"].sum())
-
-
-class Total(StarAggregator):
-    def aggregation_method(self, analysis_results):
-        return sum(analysis_results)
-
-    def has_converged(self, result, last_result):
-        return True
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"query": 3}, "query must be a list of names"),
-        ({"query": {"since": [1]}}, "'since' must be a text, a number, True, False or a date"),
-        ({"query": {1: 2}}, "values by the names of parameters"),
-        ({"columns": ["a\x00"]}, "columns must be a list of names, each a text"),
-        ({"columns": [3]}, "columns must be a list of names, each a text"),
-        ({"data_type": "s3", "columns": ["a"]}, "columns are those of tables, of data_type 'sql'"),
-        ({"data_type": "s3", "query": {"a": 1}}, "query must be a string, a list of strings"),
-    ],
-)
-def test_wrong_models(arguments, message):
-    with pytest.raises(ModelError) as raised:
-        StarModel(Ages, Total, **{"data_type": "sql", **arguments})
-    assert message in raised.value.message
-
-
-def test_a_model_says_what_it_asks_for():
-    query = {"since": date(2020, 1, 1), "sex": "f"}
-    model = StarModel(Ages, Total, "sql", query, columns=["age", "people.sex"])
-    assert TableQuery.read(model.plan.asked).parameters == {"since": "2020-01-01", "sex": "f"}
-    about = model.declaration.about()
-    assert about["columns"] == "age, people.sex"
-    assert about["query"] == "{'since': '2020-01-01', 'sex': 'f'}"
-    assert TableQuery.read(StarModel(Ages, Total, "sql").plan.asked) == TableQuery()
-
-
-@pytest.mark.parametrize("text", ["", "[]", "3", '[["a"], [], [1]]', "[[1], [], {}]", "[" * 9999])
-def test_what_is_no_question(text):
-    with pytest.raises(DataError, match="a question for tables that cannot be read"):
-        TableQuery.read([text])
-
-
-def test_the_rows_of_a_function_stand_for_tables(tmp_path, monkeypatch, context):
-    code = "import pandas as pd\n\ndef rows(context):\n"
-    code += "    return {'people': pd.DataFrame({'id': [1], 'age': [54]})}\n"
-    (tmp_path / "invented_rows.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    data = open_data("invented_rows:rows", context())
-    asked = StarModel(Ages, Total, "sql", columns=["age"]).plan.asked
-    assert list(data.load("sql", asked)[0]["people"]) == ["age"]
-    with pytest.raises(DataError, match="has no 'visits', which the query names"):
-        data.load("sql", TableQuery(tables=("visits",)).keys())
 
 
 def test_sources_of_another_project_are_not_confused(source):
@@ -358,47 +244,15 @@ def test_whom_a_row_is_about_comes_along(source, kind, form):
         assert list(read(other, columns=["age"])["people"]) == ["age"]  # it may not be read
 
 
-def test_a_tester_gets_the_columns_that_are_asked_for():
-    seen = []
-
-    class Looks(Ages):
-        def analysis_method(self, data, aggregator_results):
-            seen.append([{name: list(frame) for name, frame in each.items()} for each in data])
-            return 0
-
-    people = pd.DataFrame({"id": [1, 2], "age": [61, 47], "sex": ["f", "m"]})
-    split = [{"people": people, "odd": people[["id"]]}]
-    asked = {"query": ["people"], "columns": ["age"], "subject": "id"}
-    StarModelTester([split], Looks, Total, "sql", **asked)
-    assert seen == [[{"people": ["age", "id"]}]]
-    with pytest.raises(DataError, match="has no 'weight'"):
-        StarModelTester([split], Looks, Total, "sql", columns=["people.weight"])
-    with pytest.raises(ModelError, match="columns are those of tables"):
-        StarModelTester([split], Looks, Total, "s3", columns=["age"])
-
-
-def test_a_tester_gets_the_files_that_are_asked_for():
-    seen = []
-
-    class Looks(Ages):
-        def analysis_method(self, data, aggregator_results):
-            seen.append(data)
-            return 0
-
-    split = [{"a.csv": b"1", "b.csv": b"2"}]
-    StarModelTester([split, 7], Looks, Total, "s3", query="a.csv")
-    assert seen == [[{"a.csv": b"1"}], 7]
-    with pytest.raises(DataError, match=r"no 'c.csv', which the query names"):
-        StarModelTester([split], Looks, Total, "s3", query="c.csv")
-
-
 INJECTED = ["1; DROP TABLE people; --", "1) OR (1=1", "' OR ''='", ":sex", "$1", "f\0", "f' --"]
+
 PARAMETERS = """
 parameters.since = { type = "date", low = 2020-01-01, default = 2020-01-01 }
 parameters.least = { type = "whole", low = 0, default = 0 }
 parameters.share = { type = "number", low = 0, default = 0.5 }
 parameters.sex = { type = "text", values = ["f", "m"], default = "f" }
 """
+
 TAKEN = """
 SELECT id FROM people
 WHERE sex = :sex AND age >= :least AND :share < 2 AND :since > '2019-01-01'

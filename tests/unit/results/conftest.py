@@ -4,7 +4,10 @@ import pytest
 
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
+from flame_flwr.strategies import WeightedFedAvg
 
+from .reported_runs import MANY, SPLITS, Steps, page_of
+from .small_runs import HARM
 from .written import everything
 
 
@@ -37,3 +40,18 @@ def left_by(tmp_path, caplog, capsys):
         return everything(tmp_path) + "".join([caplog.text, *said]).encode()
 
     return read
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory):
+    """A run with settings of every kind: its record, and the page of its report."""
+    return page_of(
+        tmp_path_factory.mktemp("many"),
+        splits=SPLITS,
+        analyzer=Steps,
+        aggregator=WeightedFedAvg(by="n"),
+        title=f"Ages {HARM}",
+        description="Who is older?\n\nAnd why?",
+        authors=["A. Weber", HARM],
+        **MANY,
+    )
