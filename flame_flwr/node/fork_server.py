@@ -173,15 +173,25 @@ class _ForkServer:
     def _fork(
         self, message: socket.socket, limits: Limits, command: list[str], fence: Fence | None
     ) -> None:
-        sandbox = self._sandbox(command)
-        scratch = MessageScratch()
-        # In a sandbox temporary files are in memory, and count there.
-        watch = MessageWatch(limits, scratch.handle if sandbox is None else None)
-        read, write = os.pipe()
-        os.set_blocking(read, False)
-        sys.stdout.flush()  # or the fork would write it, too
-        sys.stderr.flush()
-        pid = os.fork()
+        with (
+            contextlib.ExitStack() as undo
+        ):  # where the next of them, or the process, cannot be had
+            sandbox = self._sandbox(command)
+            if sandbox is not None:
+                undo.callback(sandbox.end)
+            scratch = MessageScratch()
+            undo.callback(scratch.remove)
+            # In a sandbox temporary files are in memory, and count there.
+            watch = MessageWatch(limits, scratch.handle if sandbox is None else None)
+            undo.callback(watch.close)
+            read, write = os.pipe()
+            undo.callback(os.close, read)
+            undo.callback(os.close, write)
+            os.set_blocking(read, False)
+            sys.stdout.flush()  # or the fork would write it, too
+            sys.stderr.flush()
+            pid = os.fork()
+            undo.pop_all()
         if not pid:
             path = scratch.path
             _become_message_process(message, write, limits, sandbox, path, fence, self._tasks)

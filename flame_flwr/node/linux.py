@@ -72,13 +72,14 @@ def drop_capabilities() -> None:
     _check(_libc.capset(header, none), "capset")
 
 
-def join_namespaces(pid: int) -> None:
+def join_namespaces(process: int) -> None:
     """Move this process into the namespaces of another; processes it forks are in all of them.
 
     Parameters
     ----------
-    pid : int
-        A process whose namespaces this user has made. This process has one thread.
+    process : int
+        A descriptor of a process (``pidfd``) whose namespaces this user has made. This process has
+        one thread.
 
     Raises
     ------
@@ -86,11 +87,7 @@ def join_namespaces(pid: int) -> None:
         The kernel refuses.
     """
     # One call for all: joined one by one, each would change which may be joined after it.
-    other = os.pidfd_open(pid)
-    try:
-        _check(_libc.setns(other, _NEW_NAMESPACES), "setns")
-    finally:
-        os.close(other)
+    _check(_libc.setns(process, _NEW_NAMESPACES), "setns")
 
 
 def has_fence() -> bool:

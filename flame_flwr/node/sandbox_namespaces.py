@@ -33,7 +33,7 @@ class SandboxError(Exception):
 
 
 class SandboxNamespaces:
-    """Namespaces for one message, which bubblewrap is told to make and which are soon there.
+    """Namespaces for one message: bubblewrap is started here, and :meth:`is_ready` waits for it.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ class SandboxNamespaces:
         finally:
             os.close(theirs)
         self._info = info
-        self._first_process = 0
+        # By handle: the number of a process that has ended may by now be another's.
+        self._handles = [os.pidfd_open(self._bubblewrap.pid)]
         assert self._bubblewrap.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already: `wait` says so
             self._bubblewrap.stdin.write(b"\n")
@@ -101,7 +102,10 @@ class SandboxNamespaces:
             if not (more := self._read(self._info, deadline)):
                 return False
             text += more
-        self._first_process = int(json.loads(text)["child-pid"])
+        try:
+            self._handles.insert(0, os.pidfd_open(int(json.loads(text)["child-pid"])))
+        except ProcessLookupError:
+            return False
         return True
 
     def join(self) -> None:
@@ -112,16 +116,16 @@ class SandboxNamespaces:
         OSError
             The kernel refuses.
         """
-        join_namespaces(self._first_process)
+        join_namespaces(self._handles[0])
 
     def end(self) -> None:
         """End every process in there."""
         # The first process of a process namespace takes all others with it, daemons too; bubblewrap
         # outside only waits for it, and need not be waited for.
-        for pid in (self._first_process, self.pid):
-            if pid:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        while self._handles:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(self._handles[0], signal.SIGKILL)
+            os.close(self._handles.pop(0))
         for stream in (self._bubblewrap.stdin, self._bubblewrap.stdout, self._bubblewrap.stderr):
             if stream is not None:
                 stream.close()

@@ -8,6 +8,7 @@ out.
 import ctypes
 import os
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -16,8 +17,12 @@ from pathlib import Path
 import pytest
 
 from flame_flwr.node import sandbox as sandbox_module
+from flame_flwr.node.forks import ForkError, Forks
+from flame_flwr.node.limits import Limits
 from flame_flwr.node.message_host import MessageHost
-from flame_flwr.node.sandbox import Sandbox
+from flame_flwr.node.process_tree import children_of
+from flame_flwr.node.sandbox import Sandbox, bubblewrap
+from flame_flwr.node.sandbox_namespaces import SandboxNamespaces
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("bwrap"),
@@ -167,6 +172,21 @@ def test_bubblewraps_words_are_in_the_log(obey, obeying_host, node_log, tmp_path
     assert f"\nno namespaces in {tmp_path}\n" in f"\n{node_log.read_text()}"
 
 
+def test_no_other_process_of_an_old_number_is_ended(monkeypatch):
+    """An app can end the sandbox itself, and the kernel gives its processes' numbers anew."""
+    namespaces = SandboxNamespaces(bubblewrap(memory=2**28))
+    try:
+        assert namespaces.is_ready()
+    finally:
+        os.kill(namespaces.pid, signal.SIGKILL)
+        os.waitpid(namespaces.pid, 0)
+        killed = []
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "kill", lambda *asked: killed.append(asked))
+            namespaces.end()
+    assert killed == []
+
+
 def test_nothing_outlives_a_killed_fork_server(obey, restarted):
     """``--die-with-parent``: an app can stop the program that keeps the sandbox, so it never ends.
 
@@ -210,3 +230,21 @@ def _appears(marker, *, expected):
             return True
         time.sleep(0.05)
     return False
+
+
+def test_what_cannot_be_started_leaves_nothing(tmp_path, monkeypatch):
+    """As where a folder that the message may write to is gone: neither sandbox nor folder stays."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    forks = Forks()
+    limits = Limits(memory=2**30, cpu=None, seconds=60, kept={str(tmp_path / "no/such/folder"): 1})
+    ours, theirs = socket.socketpair()
+    try:
+        with ours, pytest.raises(ForkError, match="No such file"):
+            forks.fork(theirs, limits, bubblewrap(memory=2**28))
+        assert os.listdir(tmp_path) == []
+        deadline = time.monotonic() + 20
+        while children_of(forks._server.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert children_of(forks._server.pid) == []
+    finally:
+        forks.close()
