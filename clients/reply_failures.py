@@ -9,7 +9,7 @@ from flwr.app import Message, RecordDict
 
 from flame_flwr.clients.node_name import name_or_address
 from flame_flwr.clients.reply_records import failed_records
-from flame_flwr.clients.reply_values import limited, of_reason
+from flame_flwr.clients.reply_values import failure_of_reason, limited
 from flame_flwr.clients.reply_way import Way, error_reply, shares_tracebacks
 from flame_flwr.errors import FlameError
 from flame_flwr.failure.failure import Failure
@@ -74,7 +74,7 @@ class ReplyFailures:
         """Return an error of Flower's: of another process's only its form."""
         if not self.way.is_apps_text:
             return reply  # of this process, or made by the node itself
-        failure = self._limited(of_reason(str(reply.error.reason)))
+        failure = self._limited(failure_of_reason(str(reply.error.reason)))
         return error_reply(self.asked.message, self.context, failure)
 
     def _limited(self, failure: Failure) -> Failure:

@@ -29,14 +29,14 @@ from flame_flwr.clients.reply_records import OK, records_of
 from flame_flwr.clients.reply_values import (
     FOREIGN,
     config_of,
+    count_of,
     in_known_words,
     limited_findings,
+    read_count,
     read_number,
     read_rounds,
-    read_whole,
-    whole,
 )
-from flame_flwr.clients.reply_way import HERE, AnswerCount, Way, shares_tracebacks, unnoted
+from flame_flwr.clients.reply_way import HERE, AnswerCount, Way, noted_reply, shares_tracebacks
 from flame_flwr.clients.secure_gate import SecureGate
 from flame_flwr.config import NodeSettings
 from flame_flwr.errors import FlameError, NodeFailedError
@@ -136,7 +136,7 @@ class ReplyGate:
                 log_error(error, "node %s lets no answer leave to %s", self._name, kind)
                 passed = self._failures.stopped(error)
         passed = self._uncounted() or passed
-        return unnoted(self._message, self._context, passed, self._way, self._noted) or passed
+        return noted_reply(self._message, self._context, passed, self._way, self._noted)
 
     def _reader(self, kind: str | None) -> Callable[[Any], dict[str, Any]]:
         """Return what reads an answer and returns its records anew, as they may leave."""
@@ -231,7 +231,7 @@ class ReplyGate:
         tensors: list[bytes] | None = None
         if isinstance(answer, FitRes):  # it was made in this process, a moment ago
             said, tensors = answer.metrics, answer.parameters.tensors
-            examples = whole(answer.num_examples)
+            examples = count_of(answer.num_examples)
             returned = from_arrays(list(map(array_from_npy, tensors)))
         else:
             said = config_of(answer, "fitres.metrics")
@@ -240,7 +240,7 @@ class ReplyGate:
             arrays = answer.get("fitres.parameters")
             if not isinstance(arrays, ArrayRecord):
                 raise NodeFailedError(FOREIGN)
-            examples = read_whole(answer, "fitres.num_examples", "num_examples")
+            examples = read_count(answer, "fitres.num_examples", "num_examples")
             returned = from_record(arrays)
         study, metrics = self._study(said), readable(said)
         if examples != 1:
@@ -298,7 +298,7 @@ class ReplyGate:
         self._count.add(lambda: Cost(len(scores), exact=int(bool(scores))))
         if self._secure.asks:
             return self._secure.masked(scores, {})
-        examples = read_whole(content, "evaluateres.num_examples", "num_examples")
+        examples = read_count(content, "evaluateres.num_examples", "num_examples")
         return records_of(
             "evaluateres",
             loss=MetricRecord({"loss": number if isinstance(number, int | float) else 0.0}),

@@ -29,14 +29,14 @@ __all__ = [
     "FOREIGN",
     "NOT_AS_EXPECTED",
     "config_of",
+    "count_of",
+    "failure_of_reason",
     "in_known_words",
     "limited",
     "limited_findings",
-    "of_reason",
+    "read_count",
     "read_number",
     "read_rounds",
-    "read_whole",
-    "whole",
 ]
 
 FOREIGN = (
@@ -147,7 +147,7 @@ def limited_findings(
     )
 
 
-def of_reason(reason: str) -> Failure:
+def failure_of_reason(reason: str) -> Failure:
     """Return the failure that the reason of an error of Flower's tells of."""
     found = _REASON.fullmatch(reason[: 2 * _LONGEST_TEXT])
     if found is None:
@@ -188,13 +188,13 @@ def read_number(value: object) -> float:
     return float(f"{number:.3g}") if number > _SHORTEST_WAIT else 0.0
 
 
-def read_whole(content: RecordDict, name: str, key: str) -> int:
+def read_count(content: RecordDict, name: str, key: str) -> int:
     """Return a count of a record of numbers, 0 where it is none."""
     record = content.get(name)
-    return whole(record.get(key) if isinstance(record, MetricRecord) else None)
+    return count_of(record.get(key) if isinstance(record, MetricRecord) else None)
 
 
-def whole(value: object) -> int:
+def count_of(value: object) -> int:
     """Return a count, 0 where it is none."""
     return value if type(value) is int and 0 <= value < 2**63 else 0  # what Flower's records hold
 

@@ -29,8 +29,8 @@ __all__ = [
     "NodesLedger",
     "Way",
     "error_reply",
+    "noted_reply",
     "shares_tracebacks",
-    "unnoted",
 ]
 
 
@@ -136,14 +136,14 @@ HERE = Way()
 """From a ClientApp of this process."""
 
 
-def unnoted(
+def noted_reply(
     message: Message,
     context: Context,
     passed: Message,
     way: Way = HERE,
     noted: Mapping[str, Any] | None = None,
-) -> Message | None:
-    """Note what leaves in the node's audit log; return what leaves instead where that cannot be.
+) -> Message:
+    """Note a reply in the node's audit log, and return it; an error where it cannot be noted.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def unnoted(
     except Exception as error:
         log_error(error, "the answer could not be noted, so it does not leave")
         return error_reply(message, context, Failure.of(error, share=False))
-    return None
+    return passed
 
 
 def error_reply(message: Message, context: Context, failure: Failure) -> Message:

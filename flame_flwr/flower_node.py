@@ -127,7 +127,7 @@ def run_supernode(
         (program, "_parse_supernode_lifespan_config", parsed),
         (program, "NodeStateFactory", Factory),
         (loop, "http_request_response", _prompt(loop.http_request_response, singles, busy)),
-        (_connection, "HeartbeatSender", lambda sign: _Signs(sign, busy)),
+        (_connection, "HeartbeatSender", lambda sign: _SignsOfLife(sign, busy)),
         (loop, "_pull_and_store_message", _surviving(loop._pull_and_store_message)),
         (NodeAuthHttpInterceptor, "intercept", _patient(will_pass)),
         # Flower opens an app's archive as soon as it arrives. Here it is opened once it may run.
@@ -198,7 +198,7 @@ def _surviving(take: Callable[..., Any]) -> Callable[..., Any]:
     return taken
 
 
-class _Signs(HeartbeatSender):
+class _SignsOfLife(HeartbeatSender):
     """Flower's signs of life, and one every second while a message is answered.
 
     A node that computes asks the SuperLink for nothing, so these are all that the server can see of

@@ -16,7 +16,7 @@ from flame_flwr.node.app_history import (
     difference,
     history,
     last_asked,
-    project_of,
+    last_project,
     projects_of,
     state_of,
 )
@@ -43,7 +43,7 @@ def show_apps(folder: GateFolder, name: str) -> None:
             digest,
             request.app,
             f"waits, asked {last_asked(request, 'when')[:10]}",
-            project_of(request),
+            last_project(request),
         )
         for digest, request in folder.requests().items()
     ]

@@ -177,10 +177,10 @@ def rotate(
     made = target / f"{name}+{(now or datetime.now(UTC)).date()}"
     public = known / f"{made.name}.pub"
     private, content = _node_pair(hospital)
-    used = {keys.bare(read_file(path)): path for path in _public_keys(known, "*")}
-    if keys.bare(content) in used:
+    used = {keys.without_comment(read_file(path)): path for path in _public_keys(known, "*")}
+    if (before := used.get(keys.without_comment(content))) is not None:
         raise ConfigError(
-            f"{hospital.public_key} is no new key: it is {used[keys.bare(content)]}; the hospital "
+            f"{hospital.public_key} is no new key: it is {before}; the hospital "
             "makes another with: ssh-keygen -t ecdsa -b 384 -N '' -f node.key"
         )
     text = texts.rotation_text(federation, hospital, public.name)

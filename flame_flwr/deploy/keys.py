@@ -27,12 +27,12 @@ __all__ = [
     "Pair",
     "authority",
     "authority_name",
-    "bare",
     "check_public_key",
     "client_pair",
     "load_authority",
     "node_pair",
     "server_pair",
+    "without_comment",
 ]
 
 _CA_DAYS = 3650
@@ -186,7 +186,7 @@ def check_public_key(content: bytes, where: str) -> bytes:
     return content
 
 
-def bare(public: bytes) -> bytes:
+def without_comment(public: bytes) -> bytes:
     """Return a public key in OpenSSH's format without its comment: equal keys are equal bytes."""
     return b" ".join(public.split()[:2])
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flame_flwr.node.reviewers import Reviewers
     from flame_flwr.node.waiting_apps import Request
 
-__all__ = ["difference", "history", "last_approved", "last_asked", "own_project", "project_of"]
+__all__ = ["difference", "history", "last_approved", "last_asked", "last_project", "own_project"]
 __all__ += ["projects_of", "state_of"]
 
 
@@ -58,7 +58,7 @@ def last_asked(request: Request, what: str) -> str:
     return request.asked[-1].get(what, "") if request.asked else ""
 
 
-def project_of(request: Request) -> str:
+def last_project(request: Request) -> str:
     """Return the project that an app was last asked for, in words."""
     return last_asked(request, "project") or "the app's own"
 

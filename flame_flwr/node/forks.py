@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.node.limits import Limits
 
-__all__ = ["End", "ForkError", "Forks", "allowed", "cause_of_end"]
+__all__ = ["End", "ForkError", "Forks", "allowed_environment", "cause_of_end"]
 
 _START_LIMIT = 120.0
 _END_LIMIT = 5.0
@@ -151,7 +151,7 @@ class Forks:
                 [*command, *self._preload],
                 pass_fds=[number],
                 stdin=subprocess.DEVNULL,
-                env=allowed(os.environ),
+                env=allowed_environment(os.environ),
                 process_group=0,  # Ctrl-C at a terminal is the node's, which then ends this one
             )
         ready = self._event({"ready"}, _START_LIMIT)
@@ -193,7 +193,7 @@ def cause_of_end(code: int | None) -> str:
     return f"the process of the message ended with exit code {code}, without an answer"
 
 
-def allowed(environment: Mapping[str, str]) -> dict[str, str]:
+def allowed_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what of an environment a message's process may have: nobody keeps a secret there.
 
     That is where programs and libraries are, language and time zone, and how many threads
@@ -201,7 +201,7 @@ def allowed(environment: Mapping[str, str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> allowed({"PATH": "/bin", "OMP_NUM_THREADS": "2", "LC_ALL": "C", "STUDY_PASSWORD": "x"})
-    {'PATH': '/bin', 'OMP_NUM_THREADS': '2', 'LC_ALL': 'C'}
+    >>> allowed_environment({"PATH": "/bin", "OMP_NUM_THREADS": "2", "STUDY_PASSWORD": "x"})
+    {'PATH': '/bin', 'OMP_NUM_THREADS': '2'}
     """
     return {name: text for name, text in environment.items() if _ALLOWED.fullmatch(name)}

@@ -36,7 +36,7 @@ from flame_flwr.folder_trees import (
     size_on_disk,
 )
 from flame_flwr.log import logger
-from flame_flwr.node.kept_states import WHOLE
+from flame_flwr.node.kept_states import ANALYSES
 
 if TYPE_CHECKING:
     from flame_flwr.config import NodeSettings
@@ -78,7 +78,7 @@ class _Folder:
         return sum(each.size for each in self.before.values())
 
     def settle(self) -> str:
-        """Remove what the message should not have left; return which limit that was above."""
+        """Remove what the message should not have left; return the limit it exceeds, if any."""
         with suppress(FileNotFoundError, NotADirectoryError), opened_kept(self.path) as folder:
             if identity(os.fstat(folder)) == self.identity:
                 return self._settle(folder)
@@ -143,13 +143,13 @@ class KeptFolders:
             return cls(())
         root, project = Path(settings.state_dir), project_of(asked)
         name, most = settings.name or str(asked.context.node_id), settings.state_mb * 1e6
-        kept = [(FolderFiles(root, LOCAL_STORAGE, project, name), WHOLE * most)]
+        kept = [(FolderFiles(root, LOCAL_STORAGE, project, name), ANALYSES * most)]
         if session := _session(asked):
             kept.append((analysis_files(root, session, project, name), most))
         folders = tuple(_Folder.of(files, int(most) + _ROUNDING) for files, most in kept)
         here = {each.path for each in folders}
         others = tuple(each for each in analyses_of(root, project, name) if each not in here)
-        return cls(folders, root, _identity_of(root), others, WHOLE * most)
+        return cls(folders, root, _identity_of(root), others, ANALYSES * most)
 
     def most_at_any_time(self) -> dict[str, int]:
         """Return how many bytes may lie in each: more than afterwards, as a new file comes first.

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from flame_flwr.config import NodeSettings
 
-__all__ = ["WHOLE", "KeptStates", "size_of_state"]
+__all__ = ["ANALYSES", "KeptStates", "size_of_state"]
 
-WHOLE = 4
-"""How many analyses may keep as much as each may."""
+ANALYSES = 4
+"""All of a node or project may keep as much together as so many analyses may."""
 
 
 class KeptStates:
@@ -37,7 +37,7 @@ class KeptStates:
     @classmethod
     def of(cls, settings: NodeSettings) -> Self:
         """Return what a node's config lets analyses keep."""
-        return cls(WHOLE * settings.state_mb * 1e6)
+        return cls(ANALYSES * settings.state_mb * 1e6)
 
     def keep(self, context: Context) -> None:
         """Take a context; those unused for longest are emptied where all keep too much.

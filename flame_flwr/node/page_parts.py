@@ -19,7 +19,7 @@ from flame_flwr.node.app_history import (
     history,
     last_approved,
     last_asked,
-    project_of,
+    last_project,
     projects_of,
     state_of,
 )
@@ -108,7 +108,7 @@ def apps_part(settings: NodeSettings) -> dict[str, Any]:
         return {"trouble": str(error)}
     return {
         "waiting": [
-            _app(digest, each.app, project_of(each), when=last_asked(each, "when"))
+            _app(digest, each.app, last_project(each), when=last_asked(each, "when"))
             for digest, each in waiting.items()
         ],
         "decided": [

@@ -52,7 +52,7 @@ class ServerClock:
         self._is_refused = False
         self._said_at = -_REMIND_EVERY
 
-    def heard(self, reply: ServerReply) -> bool:
+    def note_reply(self, reply: ServerReply) -> bool:
         """Take note of how the server has answered a call.
 
         Returns

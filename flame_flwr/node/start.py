@@ -106,7 +106,7 @@ def _start(options: Sequence[str], preload: Sequence[str], *, stock: bool) -> No
             return host.answer(asked)
 
     try:
-        run_supernode(unpacking(answer), options, clock.heard, KeptStates.of(settings).keep)
+        run_supernode(unpacking(answer), options, clock.note_reply, KeptStates.of(settings).keep)
     finally:
         host.close()
         status.stop()

@@ -43,7 +43,7 @@ def reply(ahead, status=200, date=None):
 )
 def test_a_refusal_for_the_clock_is_told_apart(caplog, ahead, passes, words):
     clock = ServerClock()
-    assert clock.heard(reply(ahead, 401)) is passes
+    assert clock.note_reply(reply(ahead, 401)) is passes
     assert clock.is_unknown is not passes
     assert clock.difference == pytest.approx(ahead)
     assert words in caplog.text
@@ -54,7 +54,7 @@ def test_a_refusal_for_the_clock_is_told_apart(caplog, ahead, passes, words):
 def test_a_difference_is_said_before_it_hurts(caplog, ahead, is_said):
     clock = ServerClock()
     for _ in range(5):
-        assert not clock.heard(reply(ahead))
+        assert not clock.note_reply(reply(ahead))
     assert len(caplog.messages) == is_said
     assert clock.last_contact == NOW + 0.5 + ahead
 
@@ -63,17 +63,17 @@ def test_it_is_said_again_every_minute(caplog, monkeypatch):
     clock, seconds = ServerClock(), iter(range(0, 10_000, 25))
     monkeypatch.setattr(server_clock.time, "monotonic", lambda: next(seconds))
     for _ in range(7):  # 150 seconds
-        clock.heard(reply(600, 401))
+        clock.note_reply(reply(600, 401))
     assert len(caplog.messages) == 3
     caplog.set_level("INFO")
-    clock.heard(reply(0))
+    clock.note_reply(reply(0))
     assert "the clocks agree again" in caplog.messages[-1]
 
 
 @pytest.mark.parametrize("date", ["", "soon", "Mon, 99 Nov 2026 99:00:00 GMT", "\0" * 9, "1 2 3"])
 def test_a_server_without_a_date_is_no_clock(date):
     clock = ServerClock()
-    assert clock.heard(reply(600, 401, date)) is False
+    assert clock.note_reply(reply(600, 401, date)) is False
     assert (clock.difference, clock.is_unknown) == (None, True)
 
 
@@ -113,7 +113,7 @@ def server():
 def test_a_node_comes_back_when_clocks_agree(monkeypatch, server):
     """Flower's own connection, and a server that refuses it: without this it ends the process."""
     clock = ServerClock()
-    patient = flower_node._patient(clock.heard)
+    patient = flower_node._patient(clock.note_reply)
     monkeypatch.setattr(flower_node.NodeAuthHttpInterceptor, "intercept", patient)
     server.will_say = iter([(401, -600.0), (401, 3600.0)])
     address = f"127.0.0.1:{server.server_port}"

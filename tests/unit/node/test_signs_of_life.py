@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from flame_flwr import flower_node
-from flame_flwr.flower_node import _prompt, _Signs
+from flame_flwr.flower_node import _prompt, _SignsOfLife
 
 EVERY = 0.02
 
@@ -27,7 +27,7 @@ def signs(monkeypatch):
                 raise RuntimeError("the server takes none")
             return True
 
-        started.append(_Signs(sign, busy))
+        started.append(_SignsOfLife(sign, busy))
         started[-1].start()
         return given
 
