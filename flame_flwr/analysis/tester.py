@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 
     from flame_flwr.aggregation import Convergence
     from flame_flwr.clients import StarClient
+    from flame_flwr.clients.node import NodePlan
     from flame_flwr.data.expect import Expectation
     from flame_flwr.privacy import DisclosureRule, UpdateFilter
     from flame_flwr.results.run_tables import History
     from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
     from flame_flwr.strategies import StarStrategy
+    from flame_flwr.strategies.declaration import Declaration
 
 __all__ = ["StarModelTester"]
 
@@ -205,22 +208,10 @@ description, authors
             files = NamedFiles(declaration.outputs, option, report=extras.report)
         show(logging.DEBUG)
         with printing:
-            takes_tables = getattr(declaration.plan.analyzer, "takes_tables", False)
-            if declaration.plan.data_type != "none" and not takes_tables:
-                warn_of_shapes(splits, declaration.plan.data_type)
-            record = declaration.new_record()
-            record.study["max_rounds"] = record.in_words["max_rounds"] = str(max_rounds)
-            looking = [] if quiet else list(bars())
-            if files.record_is_kept:
-                record.heading = record.heading.completed(declaration.plan.analyzer)
-                looking += extras.callbacks(files.path)
-            files.begin()
-            live = [] if quiet else files.live()
-            with with_callbacks(record, *live), files.rescuing(record, {}):
-                with with_callbacks(record, *looking):
-                    run_declared(declaration, splits, {"max-rounds": max_rounds}, record)
-                record.release(declaration.privacy)
-                written = files.write_success(declaration.outputs, record, {})
+            _warn_of_data(declaration.plan, splits)
+            record = _new_record(declaration, max_rounds)
+            run = _Run(declaration, splits, max_rounds, record)
+            written = run.written_to(files, extras, quiet=quiet)
             self._take(record)
             for path in written:
                 logger.info("Final result written to %s", path)
@@ -268,6 +259,48 @@ description, authors
         from flame_flwr.results.run_tables import run_html
 
         return run_html(self.record.to_json())
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A tester's run: what is declared, on which data, and the record that it fills."""
+
+    declaration: Declaration
+    splits: Sequence[Any]
+    max_rounds: int
+    record: RunRecord
+
+    def written_to(self, files: RunFiles, extras: Extras, *, quiet: bool) -> list[Path]:
+        """Run the analysis and write its files; return those of the final result."""
+        record, privacy = self.record, self.declaration.privacy
+        looking = [] if quiet else list(bars())
+        if files.record_is_kept:
+            record.heading = record.heading.completed(self.declaration.plan.analyzer)
+            looking += extras.callbacks(files.path)
+        files.begin()
+        live = [] if quiet else files.live()
+        # What shows the run to others goes on until its files are written, after a failure, too;
+        # bars and events end with the rounds.
+        with with_callbacks(record, *live), files.rescuing(record, {}):
+            with with_callbacks(record, *looking):
+                config = {"max-rounds": self.max_rounds}
+                run_declared(self.declaration, self.splits, config, record)
+            record.release(privacy)
+            return files.write_success(self.declaration.outputs, record, {})
+
+
+def _warn_of_data(plan: NodePlan, splits: list[Any]) -> None:
+    """Warn of splits that have not the shape of a node's data, where the analyzer looks at it."""
+    takes_tables = getattr(plan.analyzer, "takes_tables", False)
+    if plan.data_type != "none" and not takes_tables:
+        warn_of_shapes(splits, plan.data_type)
+
+
+def _new_record(declaration: Declaration, max_rounds: int) -> RunRecord:
+    """Return an empty record, which knows the one setting that a tester has of a run config."""
+    record = declaration.new_record()
+    record.study["max_rounds"] = record.in_words["max_rounds"] = str(max_rounds)
+    return record
 
 
 def _printing(quiet: bool | None) -> tuple[bool, AbstractContextManager[None]]:

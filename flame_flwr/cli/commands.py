@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -15,9 +14,12 @@ from flame_flwr.cli.docs_command import docs
 from flame_flwr.cli.node_commands import data_commands, node_commands
 from flame_flwr.cli.provision_command import provision
 from flame_flwr.cli.report_command import report as report_command
+from flame_flwr.cli.run_command import run
 from flame_flwr.cli.signals import interrupt_on_signals
-from flame_flwr.cli.typer_group import VERSION, Commands, WaitingCommand
+from flame_flwr.cli.submit_command import submit
+from flame_flwr.cli.typer_group import VERSION, Commands, ScriptCommand, WaitingCommand
 from flame_flwr.errors import FlameError
+from flame_flwr.files import reason_of
 from flame_flwr.text.shown_text import printable
 
 __all__ = ["main"]
@@ -40,139 +42,8 @@ def _commands(version: Annotated[bool, VERSION] = False) -> None:
     """Federated analyses on Flower."""
 
 
-@_app.command(cls=WaitingCommand)
-def submit(
-    app: Annotated[Path, typer.Argument(help="folder of the Flower app")],
-    federation: Annotated[
-        str | None, typer.Argument(help="a connection in Flower's config.toml")
-    ] = None,
-    simulate: Annotated[
-        int | None, typer.Option(min=1, help="simulate so many nodes, without a federation")
-    ] = None,
-    run_config: Annotated[
-        list[str] | None,
-        typer.Option(help="KEY=VALUE or a .toml file, overrides the app's config; repeatable"),
-    ] = None,
-    wait: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="seconds to wait for a SuperLink that does not answer; with --request-approval, "
-            "for the hospitals: a week, where no number follows",
-            show_default="60",
-        ),
-    ] = None,
-    request_approval: Annotated[
-        bool,
-        typer.Option(
-            "--request-approval",
-            help="send the app to the hospitals for approval and say who has approved it; with "
-            "--wait, run it when all have",
-        ),
-    ] = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="open a page that shows the run while it goes on")
-    ] = False,
-) -> None:
-    """Run an app, follow its log, and exit non-zero when the run failed."""
-    from flame_flwr.app_folder import App
-    from flame_flwr.cli.approval_request import request
-    from flame_flwr.cli.submit import WAIT, Federation, simulation
-    from flame_flwr.cli.submit import submit as run_app
-    from flame_flwr.cli.watch_page import watching_submitted
-    from flame_flwr.results.progress_bar import following
-
-    if (federation is None) == (simulate is None):
-        raise typer.BadParameter("name a federation, or say --simulate N")
-    if request_approval and simulate:
-        raise typer.BadParameter("a simulation asks nobody for approval")
-    config = App.read(app).overrides(run_config or [])
-    if request_approval:
-        approved = request(app, Federation(str(federation), {}), config, within=wait or 0.0)
-        if wait is None:
-            return
-        if not approved:
-            raise FlameError("not all hospitals have approved the app, so it was not run")
-        wait = WAIT
-    wait = 0 if simulate else WAIT if wait is None else wait
-    where = simulation(simulate) if simulate else nullcontext(Federation(str(federation), {}))
-    with watching_submitted(asked=watch) as watched:
-        with where as place, following() as follow:
-            on_line = watched(follow)
-            run = run_app(app, place, config, on_line=on_line, wait=wait)
-        if not run.succeeded:
-            raise FlameError(f"run {run.run_id} ended as {run.status}: {run.details}")
-        typer.echo(f"run {run.run_id} completed")
-
-
-@_app.command()
-def run(
-    script: Annotated[Path, typer.Argument(help="a FLAME script, as it is")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(help="the script's own, behind --", show_default=False)
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="what a node reads: a folder, module:function, s3://bucket/prefix or "
-            "fhir+https://server/base, or several with ; between them; once per node, in order"
-        ),
-    ] = None,
-    nodes: Annotated[
-        int | None,
-        typer.Option(min=1, help="how many nodes, where one --data has {partition-id} in it"),
-    ] = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(
-            help="folder for the result files; those of an earlier run are replaced, run.json too",
-            show_default="results",
-        ),
-    ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            help="folder for what nodes keep across runs (save_intermediate_data)",
-            show_default=".flame-flwr beside the results",
-        ),
-    ] = None,
-    max_rounds: Annotated[int, typer.Option(min=1, help="to wait for has_converged")] = 1000,
-    report: Annotated[
-        str, typer.Option(help="report.html beside the results: on, off, or auto, if installed")
-    ] = "auto",
-    tensorboard: Annotated[
-        str, typer.Option(help="TensorBoard events beside the results: on, off, or auto")
-    ] = "auto",
-    simulate: Annotated[
-        bool,
-        typer.Option("--simulate", help="in Flower's simulation runtime, in a folder of its own"),
-    ] = False,
-) -> None:
-    """Run a FLAME script on the nodes' data: in this process, or in Flower's simulation."""
-    from flame_flwr.cli.script_simulation import simulate_script
-    from flame_flwr.failure.tracebacks import user_traceback
-    from flame_flwr.script.options import script_path
-    from flame_flwr.script.runner import run_script
-
-    path = script_path(script)
-    run_it = simulate_script if simulate else run_script
-    try:
-        run_it(
-            path,
-            data or [],
-            nodes=nodes,
-            results=results,
-            state=state,
-            max_rounds=max_rounds,
-            report=report,
-            tensorboard=tensorboard,
-            arguments=arguments or [],
-        )
-    except FlameError:
-        raise
-    except Exception as error:
-        typer.echo(user_traceback(error, str(path)), nl=False, err=True)
-        raise typer.Exit(1) from None
+_app.command(cls=WaitingCommand)(submit)
+_app.command(cls=ScriptCommand)(run)
 
 
 @_app.command()
@@ -311,7 +182,15 @@ def main() -> None:
         _app()
     except FlameError as error:
         notes = [f"\n  {note}" for note in getattr(error, "__notes__", ())]
-        colour = None if os.environ.get("NO_COLOR") else "red"
-        text = printable(f"error: {error}{''.join(notes)}", lines=True)
-        typer.secho(text, fg=colour, err=True)
-        raise SystemExit(1) from None
+        _end_with(f"{error}{''.join(notes)}")
+    except OSError as error:
+        # A file that somebody has named. A closed pipe has no name, and is typer's to end.
+        if not isinstance(error.filename, str | bytes | os.PathLike):
+            raise
+        _end_with(f"{os.fsdecode(error.filename)}: {reason_of(error)}")
+
+
+def _end_with(text: str) -> NoReturn:
+    colour = None if os.environ.get("NO_COLOR") else "red"
+    typer.secho(printable(f"error: {text}", lines=True), fg=colour, err=True)
+    raise SystemExit(1) from None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,12 +53,19 @@ def _opened() -> bool:
     """Open the manual in a browser, where there is one that has a screen."""
     import webbrowser
 
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    from flame_flwr.cli.desktop import cache_folder, has_desktop
+    from flame_flwr.files import write_file
+
+    if not has_desktop():
         return False
     from flame_flwr.cli.manual_html import manual_html
 
-    path = Path(tempfile.mkdtemp(prefix="flame-flwr-docs-")) / "manual.html"
-    path.write_text(manual_html(), encoding="utf-8")
+    # The browser reads it after this command has ended, and nobody would remove a temporary file.
+    path = cache_folder() / "manual.html"
+    try:
+        write_file(path, manual_html().encode())
+    except OSError:  # a home folder that takes no files
+        return False
     return webbrowser.open(path.as_uri())
 
 

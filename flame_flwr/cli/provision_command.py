@@ -9,40 +9,45 @@ import typer
 
 __all__ = ["provision"]
 
+File = Annotated[Path | None, typer.Argument(help="a TOML file that says who takes part")]
+To = Annotated[
+    Path | None, typer.Option(help="the folder; beside the file and called as it otherwise")
+]
+Add = Annotated[str | None, typer.Option(help="add one hospital to the folder")]
+Renew = Annotated[bool, typer.Option("--renew", help="make the server a new certificate")]
+Rotate = Annotated[
+    str | None, typer.Option(help="make one hospital a new key beside the one it has")
+]
+Proxy = Annotated[
+    str | None,
+    typer.Option(
+        help="put the server behind a reverse proxy, which closes what Flower leaves open: nginx"
+    ),
+]
+Identities = Annotated[
+    Path | None,
+    typer.Option(
+        help="a folder with NAME.pub of every hospital, as `node identity` writes it: collect "
+        "them into each one's peers.toml, for secure sums"
+    ),
+]
+Wheel = Annotated[
+    Path | None,
+    typer.Option(help="the wheel of flame-flwr for all; of what is installed here otherwise"),
+]
+Example = Annotated[bool, typer.Option("--example", help="print an example file")]
+
 
 def provision(
-    federation: Annotated[
-        Path | None, typer.Argument(help="a TOML file that says who takes part")
-    ] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="the folder; beside the file and called as it otherwise")
-    ] = None,
-    add: Annotated[str | None, typer.Option(help="add one hospital to the folder")] = None,
-    renew: Annotated[
-        bool, typer.Option("--renew", help="make the server a new certificate")
-    ] = False,
-    rotate: Annotated[
-        str | None, typer.Option(help="make one hospital a new key beside the one it has")
-    ] = None,
-    proxy: Annotated[
-        str | None,
-        typer.Option(
-            help="put the server behind a reverse proxy, which closes what Flower leaves "
-            "open: nginx"
-        ),
-    ] = None,
-    identities: Annotated[
-        Path | None,
-        typer.Option(
-            help="a folder with NAME.pub of every hospital, as `node identity` writes it: collect "
-            "them into each one's peers.toml, for secure sums"
-        ),
-    ] = None,
-    wheel: Annotated[
-        Path | None,
-        typer.Option(help="the wheel of flame-flwr for all; of what is installed here otherwise"),
-    ] = None,
-    example: Annotated[bool, typer.Option("--example", help="print an example file")] = False,
+    federation: File = None,
+    to: To = None,
+    add: Add = None,
+    renew: Renew = False,
+    rotate: Rotate = None,
+    proxy: Proxy = None,
+    identities: Identities = None,
+    wheel: Wheel = None,
+    example: Example = False,
 ) -> None:
     """Write keys, certificates, start scripts and instructions, a folder for every party."""
     from flame_flwr import deploy
@@ -58,6 +63,7 @@ def provision(
     parties = deploy.read_federation(federation)
     if proxy:
         parties = deploy.with_proxy(parties, proxy)
+    # A folder that is there already has its wheel.
     if wheel or not (add or renew or rotate or identities):
         parties = deploy.with_wheel(parties, wheel)
     folder = to or federation.absolute().with_suffix("")

@@ -121,8 +121,9 @@ def _followed(
                 for line in process.stdout:
                     text = line.rstrip("\n")
                     plain = without_colours(text)
-                    found = _STARTED.search(plain)
-                    run_id = found.group(1) if found else run_id
+                    # The first is Flower's: later lines are the run's, and may say anything.
+                    if not run_id and (found := _STARTED.search(plain)):
+                        run_id = found.group(1)
                     followed.note(plain)
                     on_line(text if coloured else plain)
     except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -17,7 +18,7 @@ from flame_flwr.text.suggestions import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["VERSION", "Commands", "NodeCommands", "WaitingCommand"]
+__all__ = ["VERSION", "Commands", "NodeCommands", "ScriptCommand", "WaitingCommand"]
 
 _WEEK = 7 * 24 * 3600
 
@@ -86,6 +87,33 @@ class WaitingCommand(TyperCommand):
             if word == "--wait" and not _is_number(args[place + 1 : place + 2]):
                 given.append(f"{_WEEK}")
         return super().parse_args(ctx, given)
+
+
+class ScriptCommand(TyperCommand):
+    """A command that runs a script, whose own options stand behind ``--``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; of an option that is not the command's, say where a script's go.
+
+        Raises
+        ------
+        UsageError
+            There is such an option, or anything else of the arguments is wrong.
+        """
+        given = list(args)  # the parser takes words out of the list that it is given
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # Newer typers bring a click of their own, so the class is known by what it alone has.
+            unknown: Any = error if hasattr(error, "possibilities") else None
+            words = [word.partition("=")[0] for word in given]
+            if unknown is not None and unknown.option_name in words:
+                at = words.index(unknown.option_name)
+                command = shlex.join([*ctx.command_path.split(), *given[:at], "--", *given[at:]])
+                own = f"If it is the script's own, it stands behind --: {command}"
+                unknown.message = f"{unknown.format_message()} {own}"
+                unknown.possibilities = None  # they are in the message now
+            raise
 
 
 def _is_number(words: list[str]) -> bool:

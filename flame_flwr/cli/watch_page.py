@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from flame_flwr.cli.desktop import has_desktop
 from flame_flwr.cli.say import say
 from flame_flwr.errors import FlameError, StoreError
 from flame_flwr.object_store import is_url
@@ -77,7 +77,7 @@ def open_browser(address: str) -> Iterator[None]:
     The address has a secret, and every user of this machine sees what programs are started with:
     the browser is given a file that only this user can read, which sends it on.
     """
-    if not _has_desktop():
+    if not has_desktop():
         yield
         return
     with tempfile.TemporaryDirectory(prefix="flame-flwr-watch-") as folder:
@@ -86,12 +86,6 @@ def open_browser(address: str) -> Iterator[None]:
         page.write_text(text.replace("ADDRESS", html.escape(address)))
         webbrowser.open(page.as_uri())
         yield
-
-
-def _has_desktop() -> bool:
-    if sys.platform in ("darwin", "win32"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 @contextmanager

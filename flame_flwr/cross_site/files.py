@@ -37,11 +37,11 @@ def summary(result: CrossSiteResult) -> str:
 
 def table(result: CrossSiteResult) -> str:
     """Return every figure of every model at every node as CSV."""
-    lines = [
-        [model, node, *(result.figures(model, node)[each] for each in _FIGURES)]
-        for model in result.models
-        for node in [*result.nodes, ALL]
-    ]
+    lines = []
+    for model in result.models:
+        for node in [*result.nodes, ALL]:
+            figures = result.figures(model, node)
+            lines.append([model, node, *(figures[each] for each in _FIGURES)])
     return _csv(["model", "node", *_FIGURES], lines)
 
 

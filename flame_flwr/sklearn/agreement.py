@@ -65,6 +65,7 @@ def agreement_of(analyzer: SklearnAnalyzer, given: Any) -> dict[str, Any]:
     """
     x, y = rows_of(given, "dataset")
     names = named_columns(given[0])
+    # names of columns may say what a hospital has: a hash is enough to compare them
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest() if names else ""
     classifies = check_estimator(analyzer.estimator(), type(analyzer)).classifies
     if classifies and y.dtype.kind == "f" and (y != np.rint(y)).any():
@@ -73,11 +74,14 @@ def agreement_of(analyzer: SklearnAnalyzer, given: Any) -> dict[str, Any]:
             "regressor, or have `dataset` make classes of them"
         )
     labels = np.unique(y) if analyzer.classes is None else np.asarray(analyzer.classes)
-    dense = x.toarray() if hasattr(x, "toarray") else x
+    moments = None
+    if analyzer.scaling:
+        dense = x.toarray() if hasattr(x, "toarray") else x
+        moments = [Moments.from_data(column) for column in dense.T]
     return {
         "columns": {"number": x.shape[1], "names": digest},
         "classes": [_plain(each) for each in labels.tolist()] if classifies else None,
-        "moments": [Moments.from_data(column) for column in dense.T] if analyzer.scaling else None,
+        "moments": moments,
     }
 
 
@@ -159,6 +163,7 @@ def agree(said: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         columns = zip(*(answer["moments"] for answer in answers), strict=True)
         merged = [functools.reduce(Moments.merge, column).result() for column in columns]
         mean = np.array([each["mean"] for each in merged], dtype=np.float64)
+        # a column that never varies stays as it is, as scikit-learn's StandardScaler has it
         std = np.array([each["std"] or 1.0 for each in merged], dtype=np.float64)
         if not np.isfinite([mean, std]).all():
             raise DataError(
@@ -254,6 +259,7 @@ class Agreed:
                 f"the rows have {x.shape[1]} features, and {len(self.mean)} were agreed on: "
                 "`dataset` and `test_dataset` must return the same columns in every round"
             )
+        # with the mean taken away, a sparse table has no zeros left
         dense = x.toarray() if hasattr(x, "toarray") else x
         return Rows((dense - self.mean) / self.std, y, self.classes)
 

@@ -1,6 +1,7 @@
 """The command's own texts: help of everything, what is near a mistyped name, the version."""
 
 import re
+import sys
 from importlib.metadata import version
 
 import pytest
@@ -72,6 +73,42 @@ def test_a_mistyped_option_suggests_one():
     code, text = said("submit", "app", "--run-confg", "nodes=2")
     assert code == 2
     assert text.count("--run-config") == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "put"),
+    [
+        (("study.py", "--clients", "3"), "study.py -- --clients 3"),
+        (
+            ("study.py", "--data", "a", "--clients=3", "x y"),
+            "study.py --data a -- --clients=3 'x y'",
+        ),
+        (("study.py", "first", "-c", "3"), "study.py first -- -c 3"),
+    ],
+)
+def test_a_scripts_own_option_is_said_to_stand_behind_dashes(typed, put):
+    code, text = said("run", *typed)
+    assert code == 2
+    name = next(word.partition("=")[0] for word in typed if word.startswith(("--c", "-c")))
+    assert f"No such option '{name}'. If it is the script's own, it stands behind --: " in text
+    assert f"run {put} " in text
+
+
+def test_a_mistyped_option_of_run_suggests_one_first():
+    code, text = said("run", "study.py", "--nodse", "3")
+    assert code == 2
+    assert "Did you mean '--nodes'? If it is the script's own" in text
+    code, text = said("run", "study.py", "--data")
+    assert code == 2
+    assert "the script's own" not in text
+
+
+def test_a_file_that_cannot_be_written_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["flame-flwr", "docs", "--to", "/dev/null/manual.html"])
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("error: /dev/null: ")
 
 
 def test_version_says_which_flame_flwr_and_which_flower():

@@ -162,7 +162,7 @@ def test_the_page_opens_at_the_run_that_is_named_by_its_beginning(tmp_path, monk
 
 def test_the_page_of_a_submitted_run_is_served_from_where_it_says(tmp_path, monkeypatch):
     lines, opened = [], []
-    monkeypatch.setattr(watch_page, "_has_desktop", lambda: True)
+    monkeypatch.setattr(watch_page, "has_desktop", lambda: True)
     monkeypatch.setattr(watch_page.webbrowser, "open", opened.append)
     write_live(tmp_path / NEWEST, running())
     with watching_submitted(asked=True) as watched:

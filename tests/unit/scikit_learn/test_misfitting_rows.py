@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import (
     LogisticRegression,
     SGDClassifier,
@@ -61,6 +62,12 @@ def test_rows_that_do_not_fit_are_named_without_a_value(split, says):
         run(splits=[*SPLITS, [split]], strategy=ONE)
     assert "node-3" in "".join(caught.value.__notes__)
     assert "'m'" not in caught.value.message
+
+
+def test_a_sparse_table_is_not_filled_up_where_nothing_is_scaled(monkeypatch):
+    monkeypatch.setattr(csr_matrix, "toarray", lambda self: 1 / 0)
+    sparse = [[(csr_matrix(x), y)] for (x, y) in (split[0] for split in SPLITS)]
+    assert run(made(classes=None), splits=sparse).result["agreed"]["mean"] is None
 
 
 def test_labels_with_fractions_are_not_agreed_on():
