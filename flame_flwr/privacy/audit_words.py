@@ -90,5 +90,6 @@ def _what_of_hello(entry: Mapping[str, Any]) -> str:
 
 def _described(entry: Mapping[str, Any]) -> list[str]:
     records = entry.get("records")
-    described = records.values() if isinstance(records, dict) else []
-    return [str(part) for parts in described for part in parts]
+    described = records.values() if isinstance(records, dict) else ()
+    # of another form where others have written to the log
+    return [str(part) for parts in described if isinstance(parts, list) for part in parts]

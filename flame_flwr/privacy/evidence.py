@@ -122,7 +122,7 @@ class Evidence:
             return _counted(self.resources, "resource")
         if self.shape is None:
             return self.kind
-        if self.kind in SIZED:
+        if self.kind in SIZED and self.shape:
             return f"{self.kind} of {self.shape[0]}"
         return " ".join(part for part in (self.kind, self.dtype, str(self.shape)) if part)
 

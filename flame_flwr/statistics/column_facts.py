@@ -7,13 +7,14 @@ of each column, where rules hold; :mod:`flame_flwr.statistics.columns_behind` ha
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from flame_flwr.statistics.read_columns import source_of
+from flame_flwr.statistics.read_columns import COMPUTED, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,8 @@ _MOST = 2**63
 FEW = 10
 """Columns of as many values may be columns of codes."""
 _MOST_CELLS = 100
+_TEXT = re.compile("[0-9a-f]{0,16}")
+"""A digest of ours, or nothing."""
 _MOST_ORDERED = 10_000
 """Longer columns have no order: so many figures that they could be solved are not asked of them."""
 
@@ -149,8 +152,11 @@ class ColumnFacts:
         numbers = (n, distinct, rarest, commonest, *(count for pair in pairs for count in pair))
         if not all(type(number) is int and 0 <= number < _MOST for number in numbers):
             raise ValueError("no numbers of a column")
-        if not all(isinstance(text, str) and len(text) <= 16 for text in (digest, order, source)):
+        # of them a `FigureAccount` makes names of several words
+        if not all(isinstance(text, str) and _TEXT.fullmatch(text) for text in (digest, order)):
             raise ValueError("no digest")
+        if source != COMPUTED and not (isinstance(source, str) and _TEXT.fullmatch(source)):
+            raise ValueError("no source")
         if len(pairs) > _MOST_CELLS:
             raise ValueError("too many cells")
         people = of_people is True

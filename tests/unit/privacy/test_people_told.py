@@ -85,4 +85,5 @@ def test_their_number_stands_behind_the_amount_of_data():
     assert Evidence(resources=4, people=2).words(2) == "4 resources; 2 people"
     assert Evidence(files=1, nbytes=5, people=1).words(1) == "1 file, 5 B; 1 person"
     assert Evidence(people=1).words(1) == ""
+    assert Evidence.from_json({"kind": "list", "shape": []}).words() == "list ()"  # forged
     assert not MinCount(5).may_say(3, [RowCount(3)])

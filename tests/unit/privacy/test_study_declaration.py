@@ -98,6 +98,7 @@ def test_a_study_arrives_as_it_was_handed_over():
         {"evidence": {"levels": {"sex": [1] * 2000}}},
         {"evidence": {"sizes": [1] * 20_000}},
         {"evidence": {"sizes": [-1]}},
+        {"evidence": {"columns": [[[9, 9, 1, 1, "0a", "0b", False, [], "two words"]]]}},
         {"evidence": []},
     ],
 )

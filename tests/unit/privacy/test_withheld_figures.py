@@ -9,7 +9,7 @@ import pytest
 from flame_flwr.data.mismatch import Mismatch
 from flame_flwr.payload import encode
 from flame_flwr.privacy import MaxBins, MinCount, NoisyMinMax
-from flame_flwr.privacy.audit_words import withheld_words
+from flame_flwr.privacy.audit_words import what_left, withheld_words
 from flame_flwr.privacy.gate import Gate
 from flame_flwr.privacy.study_declaration import Study
 from flame_flwr.privacy.withheld_figures import WithheldFigures
@@ -122,3 +122,9 @@ def test_findings_of_too_few_are_counted():
 )
 def test_a_line_says_it_in_words(noted, words):
     assert withheld_words({"withheld": noted}) == words
+
+
+@pytest.mark.parametrize("records", [["?"], {"result": 3}, {"result": None}, {"result": "n: 3"}])
+def test_a_line_of_another_form_has_words_too(records):
+    assert what_left({"answer_to": "train", "records": records}) == ""
+    assert withheld_words({"answer_to": "train", "records": records}) == ""
