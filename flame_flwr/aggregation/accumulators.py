@@ -55,12 +55,12 @@ class TooLargeError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Collects and merges values.
+    """The round and key that a reduction merges, for its arithmetic and its messages.
 
     Attributes
     ----------
     round : int
-        From 1.
+        The round, from 1.
     key : str
         The key's name, with dots between where it is nested.
     nodes : tuple of str
@@ -68,7 +68,7 @@ class Where:
     last : Any
         What the last aggregate has there; ``None`` where it has nothing.
     fixed : bool
-        Whether nobody can declare it otherwise.
+        Whether the strategy has declared it, so that no message advises to declare it otherwise.
     """
 
     round: int
@@ -163,6 +163,7 @@ class AllValues:
 
     def add(self, node: str, value: Any, weight: float) -> None:
         """Keep a copy."""
+        # its arrays may be views of a message, which is let go
         self._values[node] = copy_arrays(value)
 
     def merge(self, other: AllValues) -> None:
@@ -285,7 +286,8 @@ class SameForm:
         spec, leaves = self._flat(node, value)
         self._specs.setdefault(spec, []).append(node)
         order = self._place.nodes.index(node)
-        # of forms that differ in the order of keys only, the first node's is given back
+        # Specs that differ in the order of keys only are equal. The first node's is given back,
+        # whoever answers first.
         first = self._shown.get(spec)
         if first is None or order < first[0]:
             self._shown[spec] = order, spec
@@ -299,6 +301,7 @@ class SameForm:
         """Return the form that counts, and the same with the first node's order of keys."""
         if not self._specs:
             return None
+        # what most sent; of as many, what the first node in participant order did
         ranked = sorted(self._specs, key=lambda f: (-len(self._specs[f]), self._shown[f][0]))
         if len(ranked) > 1:
             nodes = self._place.nodes
@@ -312,6 +315,7 @@ TOO_LARGE = "a whole number it sent is too large for a float: send it in a large
 
 def common_type(types: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     """Return the type that holds values of all, of this machine's byte order."""
+    # sorted, as a set has no order, and the type must not depend on one
     return np.result_type(*sorted({kind.newbyteorder("=") for kind in types}, key=str))
 
 

@@ -91,6 +91,8 @@ class AnswerGroups:
             forms |= {(path, inner): form for inner, form in found.items()}
             if size is not None:
                 large[path] = size
+        # One with large numbers is apart, so that it can be left out again: what has been added to
+        # a sum cannot be taken from it.
         key = (frozenset(forms.items()), node if large else None)
         if key not in self._groups:
             fresh = {path: self._fresh(path) for path in self._places}
@@ -103,6 +105,7 @@ class AnswerGroups:
     def settle(self) -> dict[str, AnswerError]:
         """Take out answers that cannot be merged with the others; return why, by node."""
         self.settled = True
+        # Forms first: numbers of an answer that is left out anyway overflow nobody's sum.
         odd = self._other_forms()
         self._leave_out(odd)
         for path in self._places:
@@ -113,6 +116,7 @@ class AnswerGroups:
 
     def result(self, path: Path) -> Any:
         """Return what a reduction makes of the answers that count; called once for a path."""
+        # Without answers, one that has taken nothing says what comes of none.
         merged, *others = [g.accumulators.pop(path) for g in self._groups.values()] or [
             self._checks[path]
         ]
@@ -132,9 +136,11 @@ class AnswerGroups:
 
     def _fresh(self, path: Path) -> Any:
         made = self._collector(path, self._places[path])
+        # a reduction of a user's own need not know how two of it are merged
         return made if hasattr(made, "merge") else KeptForLater(self._places[path], made)
 
     def _leave_out(self, nodes: Mapping[str, object]) -> None:
+        # one node speaks for its group: all of it have the same forms
         self._groups = {
             key: group for key, group in self._groups.items() if group.nodes[0] not in nodes
         }
@@ -166,6 +172,7 @@ class AnswerGroups:
             return {}
         fitting = [group for group in groups if path not in group.large]
         odd = {}
+        # From the smallest on, so that as many as can be are kept, whoever answered first.
         for group in sorted(large, key=lambda g: (g.large[path], self._nodes.index(g.nodes[0]))):
             error = self._overflow(path, [*fitting, group])
             if error is None:
@@ -178,7 +185,7 @@ class AnswerGroups:
 
     def _overflow(self, path: Path, groups: list[_Group]) -> TooLargeError | None:
         """Return the error that there is if what groups have of a key is merged."""
-        trial = self._fresh(path)
+        trial = self._fresh(path)  # the groups' own go on; `check_fits` may use one up
         for group in groups:
             trial.merge(group.accumulators[path])
         try:

@@ -59,6 +59,7 @@ class Finished(NamedTuple):
 
 def unmeasured(reason: str) -> str:
     """Return a reason of an aggregation for a private run: one of a user's own may be exact."""
+    # only texts of ours hold no figure for certain
     known = reason in ("", SIMPLE, CONVERGED, FINISHED)
     return reason if known else "the aggregation said so"
 

@@ -32,7 +32,7 @@ def concatenated(values: dict[str, Any], columns: str) -> Any:
 def without_rows(value: Any) -> Any:
     """Return a value without its rows, by which it is seen whether others can follow it."""
     if isinstance(value, np.ndarray):
-        return value[:0] if value.ndim else value
+        return value[:0] if value.ndim else value  # of no dimension: refused by `check_follows`
     if isinstance(value, list | tuple):
         return type(value)()
     return value.iloc[:0] if hasattr(value, "iloc") else value

@@ -74,6 +74,8 @@ class Convergence:
 
     def state(self) -> Any:
         """Return what later rounds need; for :meth:`restore` in another process."""
+        # What is declared is made anew when a run goes on: a longer limit must hold then. Functions
+        # are of the class or declared, and may not be pickled.
         declared = getattr(self, "__dataclass_fields__", {})
         return {
             key: value
@@ -258,7 +260,7 @@ class Combined(Convergence):
         )
 
     def in_words(self) -> str:
-        """Return the parts', joined by what they are joined with."""
+        """Return the parts' words with "or" or "and" between."""
         word = {"|": "or", "&": "and"}.get(self.word, "with")
         return f", {word} ".join(part.in_words() for part in self.parts)
 
@@ -272,7 +274,7 @@ class Combined(Convergence):
             part.restore(own)
 
     def measured(self) -> float | None:
-        """Return what the first of the parts measured, that measures."""
+        """Return the change that the first part measured of those that measure one."""
         return first_known([part.measured() for part in self.parts])
 
     def _limits(self) -> list[int]:
@@ -280,11 +282,11 @@ class Combined(Convergence):
         return [most for most in found if most is not None]
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
-        """Ask every part, always: some count rounds."""
+        """Ask every part, also where the first has decided: some count rounds."""
         return self.joined([stop_reason(part, number, aggregate, last) for part in self.parts])
 
     def joined(self, answers: list[str | None]) -> str | None:
-        """Return what the parts' answers, one each, come to."""
+        """Return why to stop, of the parts' answers; ``None`` to go on."""
         raise NotImplementedError
 
 
@@ -309,7 +311,7 @@ class _All(Combined):
         return " and ".join(map(str, answers)) if all(answers) else None
 
     def most_rounds(self) -> int | None:
-        limits = self._limits()
+        limits = self._limits()  # of all of them, or one may never say so
         return max(limits) if len(limits) == len(self.parts) else None
 
 

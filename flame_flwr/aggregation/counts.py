@@ -26,7 +26,7 @@ class Counts:
     Parameters
     ----------
     place : Where
-        Where.
+        Round, key and nodes.
     labels : sequence of str or int, optional
         The names that there may be, in the order of the result.
     """
@@ -34,7 +34,9 @@ class Counts:
     def __init__(self, place: Where, labels: Sequence[str | int] | None = None) -> None:
         self._place = place
         self._first: dict[Any, tuple[int, int, Any]] = {
-            count_key(name): (-1, number, name) for number, name in enumerate(labels or ())
+            # before all nodes, so that the order is the declared one
+            count_key(name): (-1, number, name)
+            for number, name in enumerate(labels or ())
         }
         self._counts: dict[Any, int] = dict.fromkeys(self._first, 0)
         self._may_find = labels is None
@@ -95,7 +97,7 @@ def whole_count(count: Any) -> int:
         It is none; the text says why.
     """
     try:
-        whole = operator.index(count)
+        whole = operator.index(count)  # not int(), which would cut 2.7 off
     except TypeError:
         raise ValueError(f"counts must be whole numbers, not {type(count).__name__}") from None
     if whole < 0 or isinstance(count, bool | np.bool_):

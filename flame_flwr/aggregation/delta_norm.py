@@ -62,6 +62,7 @@ class DeltaNorm(Convergence):
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
         """Compare with the last round; the first has nothing to compare with."""
         self._change = None
+        # In a first round nodes may only agree on something, such as classes.
         if last is None or (number == 1 and is_missing(aggregate, self.key)):
             return None
         now = value_at(aggregate, self.key, self)
@@ -70,7 +71,7 @@ class DeltaNorm(Convergence):
         except (LookupError, TypeError):  # as where the first round agrees on something else
             return None
         self._change = change = delta_norm(now, before, self.ord)
-        if change is None or not change <= self.tol:
+        if change is None or not change <= self.tol:  # `not <=`: NaN has not settled
             return None
         return f"{key_text(self.key)} changed by {change:.3g}, at most {self.tol:g}"
 
@@ -112,7 +113,7 @@ def delta_norm(new: Any, old: Any, order: float = 2.0) -> float | None:
         return None
     counts = [not is_counter(name) for name in names_of(spec)]
     pairs = compress(zip(numbers_now, numbers_before, strict=True), counts)
-    # the norm of the blocks' norms is that of one long vector
+    # The p-norm of the blocks' p-norms is that of one long vector, for every p.
     try:
         norms = [float(np.linalg.norm(block, order)) for block in _changes(pairs)]
     except OverflowError:  # of whole numbers, which may have any size
@@ -125,5 +126,6 @@ def _changes(pairs: Iterable[tuple[Any, Any]]) -> Iterator[npt.NDArray[Any]]:
         a, b = np.ravel(now), np.ravel(then)
         for start in range(0, a.size, _BLOCK):
             at = slice(start, start + _BLOCK)
+            # before the difference: uint8 would wrap, and float16 round once more
             wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
             yield a[at].astype(wide) - b[at].astype(wide)

@@ -57,12 +57,13 @@ def proximal_term(weights: Any, received: Any, mu: float) -> Any:
     """
     squares: list[Any] = []
 
+    # `_map` checks that the two fit each other; what it puts together is not used.
     def square(w: Any, r: Any) -> Any:
         squares.append(((w - r) ** 2).sum())
         return w
 
     _map(square, weights, received)
-    term = mu / 2 * sum(squares)
+    term = mu / 2 * sum(squares)  # of tensors one, through which gradients go
     return term if _is_tensor(term) else float(term)
 
 
@@ -201,6 +202,7 @@ def zeros_like(weights: Any) -> Any:
 def _zeros(weights: Any) -> Any:
     if _is_tensor(weights):
         return weights.new_zeros(weights.shape)
+    # at least float32: controls are of gradients, also where weights are whole numbers
     return np.zeros_like(weights, dtype=np.result_type(weights, np.float32))
 
 

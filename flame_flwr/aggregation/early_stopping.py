@@ -78,7 +78,7 @@ class EarlyStopping(Aggregation):
         def closed(part: Convergence) -> bool:
             return self._private or self._measures_hidden(part, aggregate)
 
-        # asked also where the run ends anyway, so that both reasons are said
+        # Also where the run ends anyway: both reasons are said, and a convergence counts rounds.
         more = check_unmeasured(self._convergence, self._number, aggregate, self._last, closed)
         self._last = aggregate
         reasons = "; ".join(filter(None, (reason, more)))
@@ -91,6 +91,7 @@ class EarlyStopping(Aggregation):
         """Tell whether a norm is one of something hidden, or of what has that in it."""
         if not isinstance(part, DeltaNorm):
             return False
+        # A function may have used anything, so it counts as of the whole aggregate.
         key = None if callable(part.key) else part.key
         if isinstance(key, str) and any(map(self._hides, (key, *key.split(".")))):
             return True

@@ -59,12 +59,12 @@ def exact_mean(values: Iterable[float | Fraction], divisor: float | None) -> flo
     numbers = list(values)
     special = [value for value in numbers if isinstance(value, float) and not math.isfinite(value)]
     if special:
-        alike = all(value == special[0] for value in special)
+        alike = all(value == special[0] for value in special)  # NaN is unlike itself, too
         return special[0] if alike else math.nan
     try:
         total = math.fsum(numbers)
         return total if divisor is None else total / divisor
-    except OverflowError:
+    except OverflowError:  # of the sum, or on the way to one that would fit
         exact = sum((Fraction(value) for value in numbers), Fraction(0)) / Fraction(divisor or 1)
     try:
         return float(exact)
@@ -77,6 +77,7 @@ def product(value: float, weight: float) -> float | Fraction:
     found = value * weight
     if math.isfinite(found) or not math.isfinite(value):
         return found
+    # Rounded once all the same: scaling is exact, and the scaled product is far from overflowing.
     return Fraction(value * 2.0**-512 * (weight * 2.0**-512)) * 2**1024
 
 
@@ -164,7 +165,7 @@ class ExactSum:
                     part.high[odd] = special[odd]
                     part.high[np.isnan(part.high)] = np.nan
         total, self._parts = self._high, []
-        del self._low
+        del self._low  # the sum of a model is handed out; the rest must not wait with it
         total += 0.0  # no negative zeros: -0.0 + 0.0 is 0.0
         return total
 
@@ -172,6 +173,7 @@ class ExactSum:
         self, number: int, block: npt.NDArray[Any], values: Values, weight: float
     ) -> None:
         """Keep the products that are too large for a float, and put zeros in their place."""
+        # finite before it was multiplied: what a node sent as infinite is another matter
         over = np.flatnonzero(~np.isfinite(values) & np.isfinite(block))
         for place in over.tolist():
             kept = self._huge.setdefault(number, {}).setdefault(place, [])
@@ -183,7 +185,7 @@ class ExactSum:
         odd = ~np.isfinite(values)
         if odd.any():
             special = self._special.setdefault(number, np.zeros(len(values)))
-            special[odd] += values[odd]
+            special[odd] += values[odd]  # inf + -inf is NaN here, as in the sum
             values = np.where(odd, 0.0, values)
         large = np.abs(values) > _LARGE
         if large.any():
@@ -212,7 +214,7 @@ class _Part:
 
     def add(self, values: Values) -> None:
         """Add finite numbers."""
-        low = self._rounded_off() if self.units else None
+        low = self._rounded_off() if self.units else None  # counted by `high` as it is now
         self.high[:], rest = two_sum(self.high, values)
         if low is not None:
             self._add_units(low, rest)
@@ -241,6 +243,8 @@ class _Part:
         for places, values in self.aside:
             for place, value in zip(places.tolist(), values.tolist(), strict=True):
                 exact.setdefault(place, []).append(value)
+        # An element of two parts needs one addition, which rounds once. Only those of more are
+        # added up one by one, as Python's numbers.
         for layer in self.layers[1:]:
             for place in np.flatnonzero(layer).tolist():
                 exact.setdefault(place, [])
@@ -265,13 +269,14 @@ class _Part:
         self.keep(rest)
         if self.count <= len(rest) // _FEW:
             return
-        self.units = True  # too many to be kept one by one
+        self.units = True  # too many to be kept one by one, at 10 bytes each
         for waiting in self._taken_from_aside():
             self.add(waiting)
 
     def _unit(self) -> Values:
         """Return what ``low`` counts: a power of two; sums that are small have the smallest."""
         power = (self.high.view(np.int64) & _EXPONENT).view(np.float64)
+        # A last bit is 2**-52 of the power, a unit 2**-31 of that; and 5e-324 is the least float.
         unit: Values = np.maximum(power * 2.0**-83, 5e-324)
         return unit
 
@@ -281,6 +286,7 @@ class _Part:
     def _add_units(self, low: Values, rest: Values) -> None:
         """Add to what was rounded off; what its units cannot hold is kept apart."""
         low, more = two_sum(low, rest)
+        # Carried over, so that `low` is within half a last bit of `high`, and fits its units.
         self.high[:], low = two_sum(self.high, low)
         unit = self._unit()
         whole = np.rint(low / unit)
@@ -323,7 +329,7 @@ class _Part:
 
     def _tidy(self) -> None:
         """Move what the layers hold to the first of them, and drop those that become empty."""
-        for _ in range(len(self.layers)):
+        for _ in range(len(self.layers)):  # what is in the last may belong into the first
             for i in range(len(self.layers) - 1, 0, -1):
                 self.layers[i - 1], self.layers[i] = two_sum(self.layers[i - 1], self.layers[i])
         kept = [layer for layer in self.layers if layer.any()]
@@ -337,6 +343,7 @@ def _spread(places: npt.NDArray[np.uint16], values: Values, size: int) -> Values
 
 
 def _blocks(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    # `flat` copies a block at a time, where reshape would copy the whole array
     flat: Any = array.reshape(-1) if array.flags.c_contiguous else array.flat
     for start in range(0, array.size, _BLOCK):
         yield flat[start : start + _BLOCK]

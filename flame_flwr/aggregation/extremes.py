@@ -24,7 +24,7 @@ class Extremes(SameForm):
     Parameters
     ----------
     place : Where
-        Where.
+        Round, key and nodes.
     differing : {'error', 'skip'}
         What to do about values of another form than most have.
     smallest : bool
@@ -79,10 +79,11 @@ class _NumberExtreme(KeptNumbers):
         self._best: Any = min if smallest else max
 
     def result(self) -> int | float:
-        if any(value != value for value in self._values.values()):
+        if any(value != value for value in self._values.values()):  # min() would depend on order
             return math.nan
         node = self._best(self._place.in_order(self._values), key=self._values.__getitem__)
         best: int | float = self._values[node]
+        # as Python compares them, exactly; an int stays one only among ints
         if all(isinstance(value, int) for value in self._values.values()):
             return best
         try:

@@ -63,7 +63,7 @@ def merged_by(
             record, _ = strategy.aggregate_train(place.round, messages)
     except FlameError:
         raise
-    except FloatingPointError:
+    except FloatingPointError:  # in an optimiser's second moment it would stay for good
         raise _too_large(strategy, place) from None
     except Exception as error:
         raise place.error(

@@ -121,6 +121,7 @@ class _InRun(Reduction):
     def save(self) -> bytes:
         """Return what the strategy remembers: what is not as it was declared."""
         declared = vars(self.declared.strategy)
+        # Without callables, such as a lambda that was declared, which cannot be pickled.
         changed = {
             key: value
             for key, value in vars(self.strategy).items()
@@ -164,6 +165,7 @@ class _OfStrategy:
 
     def check_fits(self) -> None:
         """See that nothing is too large for the strategy, nor the weights together."""
+        # A copy, as an optimiser would remember the step that is only tried here.
         self._strategy = copy.deepcopy(self._strategy)
         self.result()
 
@@ -190,6 +192,7 @@ class _Optimized(_OfStrategy):
             return None
         spec, leaves = flatten(mean)
         trained = self._mean.buffers.others(spec)
+        # Without a model to start from there is no step: the first mean is the first model.
         if self._place.last is not None and trained:
             before, last = flatten(self._place.last)
             if before != spec:
@@ -280,4 +283,5 @@ class _Compared(_OfStrategy):
 
 
 def _same(one: Any, other: Any) -> bool:
+    # only plain values: `==` of arrays is an array, and one that has moved must be saved
     return isinstance(one, str | int | float | bool | None) and one == other

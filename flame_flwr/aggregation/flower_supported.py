@@ -56,6 +56,7 @@ def check_tried(strategy: Any) -> None:
         It is none of these; the message says why and what to do.
     """
     name = type(strategy).__name__
+    # The first class of Flower's on the way up: a user's own may be anything before it.
     for kind in type(strategy).__mro__:
         if kind.__module__.partition(".")[0] != "flwr":
             continue

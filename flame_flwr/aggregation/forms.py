@@ -37,6 +37,7 @@ class _Kind:
     def differs(self, node: str, other: _Kind, owner: str) -> DataError | None:
         """Return why a node's value does not fit that of another kind's owner."""
         try:
+            # copies, as the merge of a class of a user's own may change what it gets
             self.fit(copy_arrays({owner: other.value, node: self.value}))
         except DataError as error:
             return error
@@ -64,7 +65,7 @@ class Kinds:
         DataError
             It is one that fits none, not even itself.
         """
-        self._fit({node: value})
+        self._fit({node: value})  # by itself first, so that nobody is blamed for what it is alone
         found = _Kind(copy_arrays(value), self._fit)
         for kind in self._known:
             if found.differs(node, kind, "") is None:

@@ -208,7 +208,7 @@ class Grid:
         words[rows, places + 1] = (mantissas >> np.uint64(1)) >> (np.uint64(63) - offsets)
         words = np.ascontiguousarray(words[:, :-1])
         negative = steps < 0
-        words[negative] = _negated(words[negative])
+        words[negative] = negated_words(words[negative])
         return words
 
 
@@ -243,10 +243,6 @@ def add_in_place(total: Words, words: Words) -> None:
 
 def negated_words(words: Words) -> Words:
     """Return each number with the other sign, modulo the size of the grid."""
-    return _negated(words)
-
-
-def _negated(words: Words) -> Words:
     if words.shape[1] == 1:
         return np.negative(words)
     one = np.zeros_like(words)  # -x is ~x + 1 in two's complement

@@ -70,7 +70,9 @@ def _size(array: Any) -> float:
     if array.dtype.kind == "c":
         return max(_size(array.real), _size(array.imag))
     if array.dtype.kind in "biu":
+        # as Python's: the least int64 is its own abs() in NumPy
         return max(abs(int(array.max())), abs(int(array.min())))
+    # fmax passes NaN over; abs() would copy the array
     return max(float(np.fmax.reduce(array, axis=None)), -float(np.fmin.reduce(array, axis=None)))
 
 

@@ -54,7 +54,7 @@ def merge_values(declared: Any, answers: Sequence[Any], *, last: Any = None) -> 
 
 
 class _Part(NamedTuple):
-    """The part of an answer that one reduction merges; `values` begins with what is around it."""
+    """What one reduction gets of an answer: the value last, before it what is around it."""
 
     tree: Tree
     values: list[Any]
@@ -148,7 +148,7 @@ class MergedRound:
         """
         for error in () if self._groups.settled else self.odd_answers().values():
             raise error
-        counted = self._groups.counted
+        counted = self._groups.counted  # who is out altogether needs no line of its own for a key
         for leaf in self._tree.leaves():
             absent = [node for node in self._absent.get(leaf.path, ()) if node in counted]
             if absent:
@@ -172,6 +172,7 @@ class MergedRound:
             return
         for key, child in tree.children.items():
             try:
+                # a longer list would be merged without its end, and without a word
                 if tree.container is not dict and len(value) != len(tree.children):
                     raise LookupError
                 inner = value[key]
@@ -217,6 +218,7 @@ class MergedRound:
                 node,
                 declared=skip,
             )
+        # An error anywhere goes before a skip elsewhere: it is what `on-failure` decides about.
         for word in ("error", "skip"):
             if word in odd:
                 raise odd[word]

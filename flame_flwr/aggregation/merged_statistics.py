@@ -107,6 +107,7 @@ def merged_statistics(values: dict[str, Any], place: Where) -> Any:
 def _merged_each(values: dict[str, Any], place: Where) -> Any:
     (first_node, total), *others = values.items()
     for node, value in others:
+        # Not isinstance: what a subclass adds would be lost, or not, by who is first.
         if type(value) is not type(total):
             raise place.error(
                 f"it sent a {type(value).__name__} where {first_node} sent a "

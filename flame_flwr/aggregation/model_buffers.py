@@ -91,7 +91,7 @@ class Buffers:
 
     def _rounded(self, leaf: Any, types: set[Any]) -> Any:
         if types == {int}:
-            return round(leaf)
+            return round(leaf)  # of Python's: nodes sent numbers and no arrays
         if not types or not all(
             isinstance(kind, np.dtype) and kind.kind in "biu" for kind in types
         ):
@@ -107,6 +107,7 @@ def rounded_as(leaf: Any, kind: np.dtype[Any]) -> npt.NDArray[Any]:
     rounded = np.asarray(np.rint(leaf))
     if kind.kind not in "iu":
         return rounded.astype(kind)
+    # As a float it is one more, which a cast would wrap to the smallest.
     most = np.iinfo(kind).max
     with np.errstate(invalid="ignore"):
         whole = rounded.astype(kind)
@@ -120,7 +121,7 @@ class ModelMean(Totals):
     Parameters
     ----------
     place : Where
-        Where.
+        Round, key and nodes.
     differing : {'error', 'skip'}
         As for :class:`Totals`.
     buffers : str or sequence of str
@@ -151,7 +152,7 @@ class ModelMean(Totals):
 
     def add(self, node: str, value: ModelValue, weight: float) -> None:
         """Add; a value of weight 0 is not looked at."""
-        if weight:
+        if weight:  # its names are a part of its value
             self.buffers.name(value.buffers)
         super().add(node, value.value, weight)
 

@@ -70,4 +70,5 @@ def _is_finite_column(column: Any) -> bool:
         return _is_finite(column.to_numpy())
     if getattr(column.dtype, "kind", "") not in "biufc":  # texts, times, categories
         return True
+    # pandas' own types, such as Int64, have NA beside NaN
     return not column.isna().any() and _is_finite(column.to_numpy(np.float64))

@@ -70,7 +70,7 @@ class Plateau(Convergence):
                 f"{type(value).__name__}"
             )
         found = rounded(value)
-        signed = found if self.mode == "min" else -found
+        signed = found if self.mode == "min" else -found  # so that smaller is always better
         # the first number is better than none, whatever `min_delta` is
         if signed < self._best - (self.min_delta if math.isfinite(self._best) else 0.0):
             self._best, self._waited = signed, 0

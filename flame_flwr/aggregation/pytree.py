@@ -126,6 +126,7 @@ def look_up(value: Any, key: Key) -> Any:
         return value
     if callable(key):
         return key(value)
+    # the whole key first: a name may have a dot itself
     if isinstance(value, Mapping) and key in value:
         return value[key]
     if isinstance(value, list | tuple) and isinstance(key, int):
@@ -187,9 +188,10 @@ def _depth(spec: TreeSpec) -> int:
 
 
 def _flatten(value: Any, leaves: list[Leaf]) -> TreeSpec:
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, bool | np.bool_):  # before the numbers: True is an int
         leaves.append(int(value))
         return TreeSpec("number")
+    # Fractions, too, but not NumPy's numbers, which have a type of their own below.
     if isinstance(value, numbers.Real) and not hasattr(value, "dtype"):
         try:
             leaves.append(value if isinstance(value, int | float) else float(value))
@@ -200,6 +202,7 @@ def _flatten(value: Any, leaves: list[Leaf]) -> TreeSpec:
         leaves.append(int(value) if isinstance(value, np.integer) else float(value))
         return TreeSpec("number")
     if isinstance(value, Mapping):
+        # sorted, so that nodes whose dicts differ in order have one form
         keys = sorted(value, key=lambda key: _rank(plain_label(key)))
         parts = tuple(_flatten(value[key], leaves) for key in keys)
         return TreeSpec("dict", tuple(map(plain_label, keys)), parts, tuple(value))
@@ -232,7 +235,7 @@ def _shaped(leaf: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """Return an array in a shape, itself where it owns its memory: a view would not."""
     if type(leaf) is not np.ndarray or not leaf.flags.owndata or not leaf.flags.c_contiguous:
         return leaf.reshape(shape)
-    leaf.resize(shape, refcheck=False)
+    leaf.resize(shape, refcheck=False)  # in place: only the result has it
     return leaf
 
 
@@ -285,6 +288,7 @@ def _table(spec: TreeSpec, leaves: Iterator[Any]) -> Any:
         place: _put_back(next(leaves), index)
         for place in (range(len(columns)) if places is None else places)
     }
+    # by place, and named after that: two columns may have one name
     table = pd.DataFrame({place: found[place] for place in range(len(columns))}, index=index)
     table.columns = columns
     return table
@@ -306,6 +310,7 @@ def _sorted_labels(index: Any) -> tuple[tuple[Any, ...], list[int] | None]:
     Labels of which some are alike cannot be found again by themselves: they stay as they are.
     """
     labels = [plain_label(label) for label in index]
+    # of numbers that are in order already nothing has to be moved: the usual case, and a long one
     if index.dtype.kind in "iuf" and index.is_monotonic_increasing:
         return tuple(labels), None
     if len(set(labels)) < len(labels):
@@ -322,7 +327,7 @@ class _Nan:
         return "nan"
 
     def __reduce__(self) -> str:
-        return "_NAN"
+        return "_NAN"  # pickled by name: in another process it is that one's own, and equals itself
 
 
 _NAN = _Nan()

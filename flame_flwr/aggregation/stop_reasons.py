@@ -51,6 +51,7 @@ def check_unmeasured(
     reason = stop_reason(convergence, number, aggregate, last)
     if not reason or not closed(convergence):
         return reason
+    # `type`, not isinstance: a user's subclass may put a figure into its words
     if type(convergence) in (MaxRounds, DeltaNorm, Plateau, When):
         return f"as declared, {convergence.in_words()}"
     return f"{type(convergence).__name__} said so"

@@ -33,7 +33,7 @@ class Totals(SameForm):
     Parameters
     ----------
     place : Where
-        Where.
+        Round, key and nodes.
     differing : {'error', 'skip'}
         What to do about values of another form than most have.
     mean : bool
@@ -68,6 +68,7 @@ class Totals(SameForm):
             return {}
         spec, leaves = self._flat(node, value)
         for leaf in leaves:
+            # raises here, where it is this node's failure, and not when all are added up
             if self._weighted and type(leaf) is int:
                 product(_float(self._place, node, leaf), weight)
         return self._forms(spec)
@@ -151,6 +152,7 @@ class _NumberSum(KeptNumbers):
 
     def result(self, divisor: float | None) -> int | float:
         values = self._values.values()
+        # Whole numbers stay whole, of any size; their quotient is rounded once.
         if all(isinstance(value, int) for value in values):
             whole = sum(map(int, values))
             try:
@@ -192,6 +194,7 @@ class _ArraySum:
     def add(self, node: str, leaf: npt.NDArray[Any], weight: float | None) -> None:
         self._types.add(leaf.dtype)
         if self._complex:
+            # real and imaginary parts side by side are added like any other numbers
             leaf = np.ascontiguousarray(leaf.astype(np.complex128, copy=False)).view(np.float64)
         if weight is None and leaf.dtype.kind in "biu":
             self._add_whole(leaf)
@@ -201,7 +204,7 @@ class _ArraySum:
         self._real.add(leaf, weight)
 
     def _add_whole(self, leaf: npt.NDArray[Any]) -> None:
-        # what all nodes together could give at most: a sum that has wrapped could not be told
+        # What all nodes could give at most together: a sum does not show that it has wrapped.
         if leaf.size:
             self._bound += max(abs(int(leaf.max())), abs(int(leaf.min())))
         if self._whole is None:
@@ -222,7 +225,7 @@ class _ArraySum:
             self._whole = own + other._whole
 
     def result(self, divisor: float | None) -> npt.NDArray[Any]:
-        if self._bound >= INT64:  # it may have wrapped
+        if self._bound >= INT64:  # it may have wrapped: by what was possible, whoever came first
             raise self._place.too_large(
                 "with what it sent, a sum of whole numbers can be too large for 64 bits: send "
                 "floats"

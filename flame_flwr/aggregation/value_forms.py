@@ -51,7 +51,7 @@ def other_forms(values: Mapping[str, Any]) -> str:
 def _said(forms: dict[str, str], path: tuple[Any, ...]) -> str:
     """Say who is odd at one place, if most are not."""
     found = find_odd(list(forms), {n: {((), path): form} for n, form in forms.items()}, _never)
-    if not found or 2 * len(found) >= len(forms):
+    if not found or 2 * len(found) >= len(forms):  # of as many as others nobody is odd
         return ""
     where = f" as `{one_line('.'.join(map(str, path)), _LONGEST)}`" if path else ""
     odd = ", ".join(f"{node} sent {forms[node]}{where}" for node in found)

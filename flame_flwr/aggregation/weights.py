@@ -15,6 +15,7 @@ def nearest(values: list[Any], by: Key) -> Any:
     """Return a weight from beside the value or further out; a function gets the outermost."""
     if callable(by):
         return by(values[0])
+    # not in the value itself, which may have a key of that name among its parameters
     for around in reversed(values[:-1] or values):
         try:
             return look_up(around, by)
@@ -27,6 +28,7 @@ def checked_weight(weight: Any) -> float | str:
     """Return a weight as a number, or what is wrong with it."""
     if weight is None:
         return "is missing"
+    # True is a Real, and as a weight a mistake
     if isinstance(weight, bool) or not isinstance(weight, numbers.Real):
         return f"is of type {type(weight).__name__}, not a number"
     try:

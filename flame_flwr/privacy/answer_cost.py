@@ -42,7 +42,7 @@ class Cost:
         Of Gaussian mechanisms the sum of ``1 / value ** 2``: together they are one mechanism, whose
         noise has a standard deviation of ``1 / sqrt(shift)`` sensitivities.
     delta : float
-        At which the epsilon of those is told.
+        The delta at which the epsilon of those is told.
     extremes : int
         Answers with smallest and largest values that :class:`.NoisyMinMax` has moved.
     exact : int
@@ -108,11 +108,14 @@ def gaussian_epsilon(shift: float, delta: float) -> float:
 
     def excess(epsilon: float) -> float:
         own, other = shift / 2 - epsilon / shift, -shift / 2 - epsilon / shift
+        # in logarithms, as exp(epsilon) alone overflows where its product is small
         return float(ndtr(own) - math.exp(epsilon + log_ndtr(other)) - delta)
 
     if excess(0.0) <= 0:
         return 0.0
-    largest = shift**2 / 2 + shift * math.sqrt(-2 * math.log(delta))  # the normal's tail bound
+    # Above the root: there the first term is ndtr(-x) with x**2 = -2 log(delta), which by the
+    # normal's tail bound exp(-x**2 / 2) is at most delta.
+    largest = shift**2 / 2 + shift * math.sqrt(-2 * math.log(delta))
     return float(brentq(excess, 0.0, largest, xtol=1e-12))
 
 
@@ -138,7 +141,7 @@ def cost_of(passed: Passed, beside: int = 0) -> Cost:
         figures,
         pure=sum(each.value for each in mechanisms if each.kind == "pure"),
         shift=sum(each.value**-2 for each in gaussian),
-        delta=min([DELTA, *(each.delta for each in gaussian)]),
+        delta=min([DELTA, *(each.delta for each in gaussian)]),  # the smallest costs most
         extremes=int(_has_extremes(value)),
         exact=int(bool(figures) and not mechanisms),
     )

@@ -81,7 +81,7 @@ def read_chain(chain: int) -> Link:
     That is line 0 where the file is empty, as before the first line, and ``NO_LINK`` where it holds
     what no node writes.
     """
-    content = os.pread(chain, 256, 0)
+    content = os.pread(chain, 256, 0)  # more than is ever written: what is longer is odd, too
     if found := _CHAIN.fullmatch(content):
         return Link(int(found[1]), found[2].decode())
     return NO_LINK if content else Link(0, "")
@@ -116,6 +116,7 @@ def parse_line(line: bytes) -> ChainedLine | None:
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    # True is an int, too; and the number must fit into the 20 digits of the chain's file
     is_place = type(place.number) is int and 0 < place.number < 10**18
     return place if is_place and all(isinstance(part, str) for part in place[1:3]) else None
 
@@ -166,12 +167,13 @@ def _lines_from_the_end(log: int, size: int) -> Iterator[tuple[int, bytes]]:
         at -= length
         rest = os.pread(log, length, at) + rest
         *lines, after = rest.split(b"\n")
-        if not lines:
+        if not lines:  # a line longer than the block: read on
             continue
         # What is before the first end of a line may go on in the block before it.
         begins = at + len(rest)
         for line in reversed([*lines[1:], after]):
             begins -= len(line)
+            # the very last has no end yet: it is empty, or was cut off by a crash
             if is_whole:
                 yield begins, line
             is_whole = True

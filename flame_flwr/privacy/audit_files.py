@@ -30,9 +30,9 @@ class LogFile:
     Attributes
     ----------
     name : str
-        Without its folder.
+        Its name, without the folder.
     opened : binary file
-        At any place in it.
+        The file; reading begins at its start wherever it stands.
     size : int or None
         Where it ended when it was opened; ``None`` of a compressed one, which does not grow.
     """
@@ -54,6 +54,7 @@ class LogFile:
             self.opened.seek(0)
             for line in self.opened:
                 at += len(line)
+                # A node may be adding lines, of which the chain was not read yet.
                 if self.size is not None and at > self.size:
                     return
                 yield line
@@ -137,4 +138,5 @@ def _log_file(path: Path, stack: ExitStack) -> LogFile:
 def _paths(path: Path) -> list[Path]:
     """Return a log and the files that it was moved to, in the order of their names."""
     moved = [Path(each) for each in moved_files(str(path))]
+    # After `logrotate` there may be no log until the next answer. Without any, opening says so.
     return moved if moved and not path.exists() else [*moved, path]

@@ -93,8 +93,12 @@ class AuditLog:
                         "log --verify` says more",
                         last.number + 1,
                     )
+                # Its place stands first for people, and counts last: an entry cannot change it.
                 line = json.dumps({**place, **entry, **place}).encode()
+                # What was cut off gets its end, so that this line begins one of its own.
                 broken = b"\n" if unchained and not unchained.ended else b""
+                # The log before the chain: a crash in between leaves a line that is one ahead, and
+                # the chain goes on from it. The other way round, one would be missing for ever.
                 _write(log, broken + line + b"\n")
                 added = Link(last.number + 1, hashlib.sha256(line).hexdigest())
                 # Always the same length, in place: that needs no room on a full disk.
@@ -145,6 +149,7 @@ class AuditLog:
 
 
 def _write(log: int, data: bytes) -> None:
+    # In one call: a second one might not find the file's end where the first has left it.
     if os.write(log, data) != len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fsync(log)

@@ -128,6 +128,7 @@ def _follow(
     before: _Line | None = None
     seen = False
     for line in lines:
+        # First: where a line was damaged the numbers behind it do not fit, either.
         if line.unchained != line.found:
             _raise_unchained(line, found)
         if before is None:
@@ -181,7 +182,7 @@ def _check_end(chain: Link | None, found: Verified, *, is_copy: bool) -> None:
         )
     elif chain.number == last.number and chain.sha256 != last.sha256:
         raise _WrongError(f"line {last.number}, the last one, was changed", last.number - 1)
-    elif chain.number < last.number - 1:
+    elif chain.number < last.number - 1:  # one more may be a crash between the two writes
         raise _WrongError(
             f"line {chain.number + 1} and those after it were not added by a node: the .chain file "
             f"has come to line {chain.number} only",
@@ -220,6 +221,7 @@ def _raise_misplaced(line: _Line, before: _Line, files: list[LogFile]) -> None:
 
 def _raise_changed(line: _Line, before: _Line, after: _Line | None, chain: Link | None) -> None:
     """Tell which of two lines was changed that do not fit: the one after them knows the second."""
+    # With nothing behind it and no chain's file the line itself is believed: then it was the other.
     known = after.previous if after else chain.sha256 if chain else line.sha256
     changed = before if known == line.sha256 else line
     raise _WrongError(f"line {changed.number} ({changed.where}) was changed", changed.number - 1)

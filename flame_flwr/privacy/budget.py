@@ -26,7 +26,8 @@ _LOSSES = 1e5
 """Into how many steps a privacy loss is divided; more are exacter and slower."""
 
 _LARGEST_SHIFT = 40.0
-"""From there on epsilon is 800 and more, and a sum over losses overflows or takes long."""
+"""The sensitivity in standard deviations of the noise. From there on epsilon is 800 and more, and a
+sum over losses overflows or takes long."""
 
 _LEAST = 1e-9
 """Of what a node says of a mechanism: smaller and, inversely, larger values are no budget."""
@@ -43,7 +44,7 @@ class Mechanism:
     value : float
         Standard deviation of the noise in units of the L2 sensitivity; or epsilon.
     delta : float
-        At which a Gaussian mechanism's epsilon is wanted.
+        The delta at which a Gaussian mechanism's epsilon is wanted.
     """
 
     kind: Literal["gaussian", "pure"]
@@ -83,7 +84,7 @@ class Mechanism:
 
 def _in_two_digits(value: float, *, up: bool) -> float:
     with localcontext(prec=2, rounding=ROUND_CEILING if up else ROUND_FLOOR):
-        return float(+Decimal(value))
+        return float(+Decimal(value))  # the plus rounds to the context's precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def spent(releases: Iterable[tuple[Mechanism, int]]) -> Budget:
     noised = [(m.value, count) for m, count in counts.items() if m.kind == "gaussian" and count]
     if not noised:
         return Budget(pure, 0.0)
+    # All at one delta, the smallest: epsilons at several do not add up.
     delta = min(m.delta for m, count in counts.items() if m.kind == "gaussian" and count)
     if find_spec("dp_accounting") is None:
         return Budget(None, delta)
@@ -150,6 +152,7 @@ def can_account(filters: Iterable[UpdateFilter]) -> None:
 
 @lru_cache(maxsize=64)
 def _gaussian(noised: tuple[tuple[float, int], ...], delta: float) -> float:
+    # Gaussian mechanisms compose to one Gaussian: the squares of their shifts add up.
     shift = math.sqrt(sum(count / multiplier**2 for multiplier, count in noised))
     if shift > _LARGEST_SHIFT:
         return _bound(shift, delta)

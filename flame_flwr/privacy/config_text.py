@@ -181,6 +181,7 @@ def _read(text: str, what: str, kind: str, names: Sequence[str], example: str) -
 def _parsed(text: str, names: Sequence[str], longest: int) -> list[Any]:
     if len(text) > longest:
         raise ValueError("the text is too long")
+    # A line of its own for the bracket: the text may end with a comment.
     tree = ast.parse(f"[{text}\n]", mode="eval").body
     calls = tree.elts if isinstance(tree, ast.List) else [tree]
     return [_made(call, names) for call in calls]
@@ -206,7 +207,7 @@ def _made(call: ast.expr, names: Sequence[str]) -> Any:
         raise ValueError("no call")
     if call.func.id not in names:
         raise _UnknownError(call.func.id)
-    if any(word.arg is None for word in call.keywords):
+    if any(word.arg is None for word in call.keywords):  # **{...}
         raise ValueError("a parameter without a name")
     words = {str(word.arg): _value(word.value) for word in call.keywords}
     return getattr(privacy, call.func.id)(*map(_value, call.args), **words)

@@ -45,6 +45,7 @@ def tell_columns(result: Any, evidence: Evidence) -> None:
     """
     columns, sets = evidence.columns, evidence.sets or PeopleSets()
     parts = _parts(result) if columns else []
+    # Of another number of parts, facts of one would be taken for those of another.
     if len(parts) != len(columns) or len(sets.of) not in (0, len(parts)):
         raise PayloadError("what the analysis says of its columns does not fit its result")
     for place, (part, facts) in enumerate(zip(parts, columns, strict=True)):

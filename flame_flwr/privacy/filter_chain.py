@@ -63,6 +63,7 @@ def apply_filters(
     """
     changes = Changes(result, aggregate, number)
     applied = [
+        # With one seed, too, none share noise: the difference of two answers would take it off.
         changes.filter(each, Noise(_seed(each), f"{node}|{number}|{position}"))
         for position, each in enumerate(filters, first)
     ]

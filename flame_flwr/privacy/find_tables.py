@@ -96,7 +96,7 @@ def _form(value: object) -> tuple[int, int, str] | None:
         return _records(value)
     if isinstance(value, dict):
         return _columns(value)
-    pandas = sys.modules.get("pandas")
+    pandas = sys.modules.get("pandas")  # where nobody has imported it, nothing is of it
     if pandas is None:
         return None
     if isinstance(value, pandas.DataFrame):
@@ -109,6 +109,7 @@ def _form(value: object) -> tuple[int, int, str] | None:
 def _records(value: Any) -> tuple[int, int, str] | None:
     """Return the form of a list whose entries are all of them records; ``None`` may be between."""
     entries = [entry for entry in value if entry is not None]
+    # of one kind, as rows are; a NamedTuple of lists is a value of parts, and no list
     kinds = {_kind_of_record(entry) for entry in entries}
     if len(kinds) != 1 or None in kinds or hasattr(value, "_fields"):
         return None

@@ -56,6 +56,7 @@ def array_at(value: Any, place: Path) -> np.ndarray | None:
         value = children[step]
     if not isinstance(value, np.ndarray | np.number | float | int):
         return None
+    # asarray would take the mask off, and what is under it would leave
     array = value if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
     return array if array.dtype.kind in "fiu" else None
 
@@ -69,6 +70,7 @@ def replaced(value: Any, arrays: Mapping[Path, np.ndarray]) -> Any:
         return value
     if () in arrays:
         return arrays[()]
+    # Only what is around a replaced array is copied: the rest of a result may be large.
     below: dict[Any, dict[Path, np.ndarray]] = {}
     for (step, *rest), array in arrays.items():
         below.setdefault(step, {})[tuple(rest)] = array

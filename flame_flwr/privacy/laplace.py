@@ -117,6 +117,7 @@ class Laplace:
 
     def _noised(self, values: list[Any]) -> list[float]:
         for value in values:
+            # a bool is a Real, and with noise no bool any more
             real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
             if not real:
                 raise ResultError(
@@ -136,7 +137,7 @@ class Laplace:
         from opendp.metrics import l1_distance
         from opendp.mod import enable_features
 
-        enable_features("contrib")
+        enable_features("contrib")  # OpenDP has all of its mechanisms behind this word
         mechanism = make_laplace(
             vector_domain(atom_domain(T=float, nan=False)),
             l1_distance(T=float),

@@ -37,9 +37,9 @@ class Limits:
     Parameters
     ----------
     answers_per_day : int
-        Of UTC.
+        How many answers a day, by UTC.
     epsilon_total : float
-        At all times together.
+        Of all answers that ever leave.
     """
 
     answers_per_day: int = 0
@@ -59,13 +59,13 @@ class Account:
     dataset, project : str
         Whose account it is.
     answers : int
-        How many answers.
+        How many answers have left.
     cost : Cost
-        Of all of them.
+        What all of them cost together.
     day : str
-        The day of UTC of the last one.
+        The day of the last one, by UTC.
     today : int
-        How many on that day.
+        How many have left on that day.
     """
 
     dataset: str
@@ -144,6 +144,7 @@ class Ledger:
             One has not.
         """
         for dataset, most in limits.items():
+            # of the sum, not the sum of epsilons: Gaussian mechanisms cost less together
             together = (self.of(dataset)[1] + cost).epsilon if most.epsilon_total else 0.0
             if together > most.epsilon_total:
                 raise NodeFailedError(
@@ -186,7 +187,7 @@ def _account(said: dict[str, Any]) -> Account:
 
 
 def _check(value: object, kind: str) -> None:
-    """Refuse a value of another type, and a number that cannot be: JSON knows nan and -1."""
+    """Refuse a value of another type, and numbers that JSON knows and no account: nan and -1."""
     kinds = {"str": str, "int": int, "float": float, "Cost": Cost}
     if type(value) is not kinds[kind]:
         raise TypeError(f"{value!r} is no {kind}")

@@ -38,6 +38,7 @@ def open_log(path: str, how: int) -> int:
         if error.errno == errno.ELOOP:
             _refuse(path, "is a link, and none is followed: put the file itself in its place")
         raise
+    # Of what is open, and not of the path: it may be another file by then.
     try:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):

@@ -68,6 +68,7 @@ class Changes:
         keys = keys_of(each)
         named = {place: chosen(place, keys) for place in self._found}
         if each.on_buffers != "filter":
+            # those that a key names in full are meant, and filtered like the rest
             buffers = {
                 place for place in self._buffers if named[place] not in (None, dotted(place))
             }
@@ -92,6 +93,7 @@ class Changes:
             array = self._found[place]
             _check_plain(array, place, each, "result")
             change = ArrayChange(array, self._reference(place, array, each))
+            # NaN would pass every bound: no comparison with it is true
             if not change.is_finite():
                 raise ModelError(
                     f"{each.name}: a filter takes finite numbers, and an array of the result or "

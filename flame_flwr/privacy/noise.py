@@ -16,7 +16,7 @@ __all__ = ["Gaussian", "Laplacian", "Noise", "Uniform"]
 
 _AT_ONCE = 1 << 20
 _12 = np.uint64(12)
-"""Bits of a word that a float of 52 has no place for."""
+"""Bits of a word that are left out: 52 of them and a half are exact as a float64."""
 
 
 class Noise:
@@ -64,6 +64,7 @@ class Noise:
     def uniforms(self, count: int) -> Uniform:
         """Draw what :meth:`uniform` returns, to be had in parts."""
         drawn = Uniform(self._key, self._blocks, count)
+        # Whole blocks: two that are drawn never share a word, also where one is read in parts.
         self._blocks += -(-count // _AT_ONCE)
         return drawn
 
@@ -95,6 +96,7 @@ class Uniform:
             end = min(stop, (block + 1) * _AT_ONCE)
             numbers[at - start : end - start] = self._words(block)[place : place + end - at] >> _12
             at = end
+        # In the middle of its step: never 0, whose logarithm is infinite, never 1, and never 0.5.
         numbers += 0.5
         numbers *= 2.0**-52
         return numbers
@@ -117,6 +119,7 @@ class Laplacian(NamedTuple):
     def part(self, start: int, stop: int) -> np.ndarray:
         """Return that from one place to another."""
         below = self.uniform.part(start, stop) - 0.5
+        # log1p keeps the digits of the many numbers near zero
         noise: np.ndarray = -self.scale * np.sign(below) * np.log1p(-2 * np.abs(below))
         return noise
 

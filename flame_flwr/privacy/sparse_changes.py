@@ -65,6 +65,6 @@ def made_dense(value: Any, sent: Callable[[], Any]) -> Any:
             left += [((*place, step), child) for step, child in enumerate(each)]
     if not found:
         return value
-    before = sent()
+    before = sent()  # decoded only now: most answers hold none
     arrays = {place: change.dense(array_at(before, place)) for place, change in found.items()}
     return replaced(value, arrays)

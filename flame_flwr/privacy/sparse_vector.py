@@ -111,12 +111,13 @@ class SparseVector(BlockFilter):
         most = count_of(float(self.fraction), update.size)
         told, values = self._told(update, noise, most)
         values += noise.laplace(2 * most * bound / float(self.epsilon_values), told.size)
+        # by place, for the search in each block
         in_order = np.argsort(told)
         told, values = told[in_order], np.clip(values, -bound, bound)[in_order]
 
         def released(start: int, block: np.ndarray) -> np.ndarray:
             first, last = np.searchsorted(told, [start, start + block.size])
-            block[:] = 0.0
+            block[:] = 0.0  # no change: the number goes back as it was received
             block[told[first:last] - start] = values[first:last]
             return block
 
@@ -128,6 +129,7 @@ class SparseVector(BlockFilter):
         share = 1 / (1 + (2 * most) ** (2 / 3))
         of_threshold = bound / (epsilon * share)
         of_question = 2 * most * bound / (epsilon * (1 - share))
+        # Drawn once for all questions, as in algorithm 7: that is what its budget pays for.
         threshold = float(self.threshold) + noise.laplace(of_threshold, 1)[0]
         asked = noise.laplaces(of_question, update.size)
         turn = noise.uniforms(update.size)
@@ -151,6 +153,7 @@ class SparseVector(BlockFilter):
 
 
 _HELD = 1 << 16
+"""Candidates beyond those that can leave that are held before the later ones are dropped."""
 
 
 def _first(

@@ -101,7 +101,7 @@ class Study:
         ConfigError, PayloadError
             It is not of this form, or too long.
         """
-        if not isinstance(data, bytes) or len(data) > _LONGEST:
+        if not isinstance(data, bytes) or len(data) > _LONGEST:  # before anything is parsed
             raise PayloadError(_UNREADABLE)
         return cls._read(data)
 
@@ -208,6 +208,7 @@ def _name(value: Any) -> str:
 
 def _report(said: Any) -> dict[str, Any]:
     """Read what a filter of the app's own says of itself: its name and its parameters."""
+    # What it says of its own cost is believed: approval of its code is what there is against lies.
     mechanism = Mechanism.from_json(said.get("mechanism"))
     known = ("filter", "by", "applied", "mechanism")
     parameters = {_name(key): _parameter(said[key]) for key in said if key not in known}
@@ -216,7 +217,7 @@ def _report(said: Any) -> dict[str, Any]:
     return {
         "filter": _name(said["filter"]),
         **parameters,
-        "by": "analysis",
+        "by": "analysis",  # whoever it says it is of
         "applied": said["applied"] is True,
         "mechanism": None if mechanism is None else mechanism.to_json(),
     }

@@ -78,6 +78,7 @@ class TopFraction(BlockFilter):
         def largest(start: int, block: np.ndarray) -> np.ndarray:
             sizes = np.abs(block)
             above = sizes > limit
+            # of those of the limit's size only the first ones, or more than `kept` would leave
             equal = np.flatnonzero(sizes[: max(0, last + 1 - start)] == limit)
             above[equal] = True
             return np.where(above, block, 0.0)
@@ -87,7 +88,7 @@ class TopFraction(BlockFilter):
 
 def _nth_size(update: Update, place: int) -> float:
     """Return the absolute value that stands at a place when all are sorted."""
-    if update.is_small:
+    if update.is_small:  # sorted in part, in place
         sizes = update.whole()
         np.abs(sizes, out=sizes)
         sizes.partition(place)
@@ -109,7 +110,7 @@ def _nth_size(update: Update, place: int) -> float:
 
 
 _DIGIT = 16
-"""Bits."""
+"""Bits of a float that are counted at a time: four passes, and 65,536 counts."""
 
 
 def _last_equal(update: Update, limit: float, kept: int) -> int:
@@ -129,4 +130,5 @@ def count_of(share: float, size: int) -> int:
     At least one is kept, however few there are.
     """
     exact = share * size
+    # 0.07 * 100 is a little above 7 as floats, which is no eighth number
     return min(size, max(1, math.ceil(exact - 1e-9 * max(exact, 1.0))))

@@ -27,7 +27,7 @@ _BLOCK = 8192
 """Numbers: they stay in the processor's cache, and no library adds them up in several threads."""
 
 _SMALL = 1 << 18
-"""So many numbers are held as float64 whatever they are of: two megabytes."""
+"""Numbers that may be held as float64, two megabytes, whatever model they are of."""
 
 
 class ArrayChange:
@@ -88,7 +88,7 @@ class ArrayChange:
             exact = self._exact(start)
             now = self._filtered(start, exact.copy())
             block = new[start : start + _BLOCK]
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore"):  # said below
                 block[:] = _flat(self._before, start) + now
             if not self.noised:
                 # Exactly the node's number where no filter has acted, not one rounded twice.

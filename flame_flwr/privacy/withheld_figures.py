@@ -40,7 +40,7 @@ class WithheldFigures:
     def note(
         self, rule: DisclosureRule, before: Sequence[Statistic], after: Sequence[Statistic]
     ) -> None:
-        """Count what is no longer in statistics of one answer as a rule returned them.
+        """Count what a rule has kept back of the statistics of one answer.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class WithheldFigures:
             In the same order.
         """
         for one, other in zip(before, after, strict=True):
-            if one is other:
+            if one is other:  # most are: comparing large ones part by part takes long
                 continue
             for (_, was), (_, now) in zip(members(one), members(other), strict=True):
                 if was is not now and was != now:
