@@ -55,7 +55,7 @@ class Cache:
     folder : Path
         `cache-dir` of the node's config; the cache is the folder ``objects`` in it.
     limit : float
-        Bytes that it may hold; what was not used for longest goes first.
+        Bytes that it may hold; what was used longest ago goes first.
     """
 
     def __init__(self, folder: Path, limit: float) -> None:
@@ -94,7 +94,7 @@ class Cache:
         Parameters
         ----------
         identity : sequence of str
-            What names this object and this state of it.
+            What tells this object, and its present content, from all others.
         size : int
             Its bytes, as the store says.
         """
@@ -155,7 +155,7 @@ class Cache:
         Parameters
         ----------
         identity : sequence of str
-            What names this object and this state of it.
+            What tells this object, and its present content, from all others.
         size : int
             Its bytes, as the store says.
         suffix : str
@@ -171,14 +171,14 @@ class Cache:
         return path
 
     def take(self, identity: Sequence[str], path: Path, size: int, suffix: str) -> Path:
-        """Keep a file of :attr:`folder`, and return where; where that cannot be, it stays.
+        """Keep a file of :attr:`folder` and return its place; if it cannot be kept, it stays.
 
         Parameters
         ----------
         identity, size, suffix
             As of :meth:`file`.
         path : Path
-            The file, called as an unfinished one.
+            The file, whose name is still that of an unfinished one.
         """
         kept = self._path(identity, suffix)
         if self._counted(size, lambda: os.replace(path, kept)):
@@ -219,7 +219,7 @@ class Cache:
         return used
 
     def _own_files(self, folder: int) -> Iterator[tuple[float, int, str]]:
-        """Give last use, bytes and name of what the cache itself has written; tidy on the way."""
+        """Give last use, bytes and name of the cache's own files; remove stale unfinished ones."""
         for entry in os.scandir(folder):
             try:
                 if not entry.is_file(follow_symlinks=False):

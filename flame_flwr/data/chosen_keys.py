@@ -1,4 +1,4 @@
-"""Of what a source has by key, what a query names."""
+"""Choosing what a query names, from whatever a source has by key."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from flame_flwr.data.frozen_reads import frozen_reads
 from flame_flwr.data.frozen_source import FrozenSource
 from flame_flwr.data.frozen_store import FrozenStore
-from flame_flwr.data.open_data import open_data
+from flame_flwr.data.open_data import open_data, open_datasets
 from flame_flwr.data.source import NODE_OPTION, SourceData
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.flower import runtime
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
     from flame_flwr.config import NodeSettings, RunSettings
     from flame_flwr.data.cache import Cache
-    from flame_flwr.data.registry import Dataset
     from flame_flwr.data.source import DataKind
 
-__all__ = ["STUDY", "Kept", "chosen_datasets", "frozen_folder", "open_configured", "with_frozen"]
+__all__ = ["STUDY", "frozen_folder", "open_configured"]
 
 STUDY = "study"
 """The name of what the registry has frozen for a project that names nothing itself."""
@@ -62,14 +61,15 @@ def open_configured(
         )
     cache = _open_cache(settings)
     if settings.datasets:
-        from flame_flwr.data.open_data import open_datasets
+        from flame_flwr.data.registry import choose, read_registry
 
-        datasets = chosen_datasets(kind, settings, run)
-        kept = [
-            Kept(each.name, each.options.get("freeze") is True, each.subject) for each in datasets
-        ]
+        registry = read_registry(Path(settings.datasets))
+        datasets = choose(registry, kind, run.tag_list(), run.project_id)
         data = open_datasets(datasets, context, cache)
-        return with_frozen(data, kind, kept, settings, run, context)
+        kept = [
+            _Kept(each.name, each.options.get("freeze") is True, each.subject) for each in datasets
+        ]
+        return _with_frozen(data, kind, kept, settings, run, context)
     if run.tag_list() and runtime() == "deployment":
         raise DataError(
             "the analysis names tags, and this node has no registry: set `datasets` in its config"
@@ -81,37 +81,14 @@ def open_configured(
         )
     option = NODE_OPTION if settings.data else "`data` in the run config"
     data = open_data(locations, context, cache, option=option)
-    kept = [Kept(f"data-{number}") for number in range(1, len(data.sources) + 1)]
-    return with_frozen(data, kind, kept, settings, run, context)
+    kept = [_Kept(f"data-{number}") for number in range(1, len(data.sources) + 1)]
+    return _with_frozen(data, kind, kept, settings, run, context)
 
 
-def chosen_datasets(kind: str, settings: NodeSettings, run: RunSettings) -> list[Dataset]:
-    """Return what of the node's registry an analysis may use.
+class _Kept(NamedTuple):
+    """How a source is kept where it is frozen: as what, always or for a run, and by whose column.
 
-    Raises
-    ------
-    ConfigError
-        The registry cannot be read.
-    DataError
-        There is nothing of this type for the analysis's tags and project.
-    """
-    from flame_flwr.data.registry import choose, read_registry
-
-    datasets = read_registry(Path(settings.datasets))
-    return choose(datasets, kind, run.tag_list(), run.project_id)
-
-
-class Kept(NamedTuple):
-    """How a source is kept where it is frozen.
-
-    Attributes
-    ----------
-    name : str
-        As what.
-    always : bool
-        Whether the registry has it frozen for every study.
-    subject : str
-        The column that says whom a row is about.
+    `always` is for every study, as the registry says; `subject` says whom a row is about.
     """
 
     name: str
@@ -119,38 +96,15 @@ class Kept(NamedTuple):
     subject: str = ""
 
 
-def with_frozen(
+def _with_frozen(
     data: SourceData,
     kind: str,
-    kept: Sequence[Kept],
+    kept: Sequence[_Kept],
     settings: NodeSettings,
     run: RunSettings,
     context: Context,
 ) -> SourceData:
-    """Return data whose sources are frozen, where the run or the registry wants that.
-
-    Parameters
-    ----------
-    data : SourceData
-        The live sources.
-    kind : str
-        The type of analysis.
-    kept : sequence of Kept
-        How each source is kept.
-    settings : NodeSettings
-        The node config.
-    run : RunSettings
-        The run config.
-    context : Context
-        Flower's, of this node and run.
-
-    Raises
-    ------
-    ConfigError
-        The node has no folder to keep them in.
-    DataError
-        A source is a function.
-    """
+    """Return data whose sources are frozen, where the run or the registry wants that."""
     if not run.freeze and not any(each.always for each in kept):
         return data
     folder = frozen_folder(settings, run)
@@ -160,9 +114,9 @@ def with_frozen(
         )
     store = FrozenStore.of(settings, folder)
     noted = frozen_reads(context)
-    # Nodes of a simulation share a folder, and each has data of its own.
+    # the nodes of a simulation share a folder, and each has data of its own
     partition = context.node_config.get("partition-id", "")
-    of = "" if settings.state_dir or partition == "" else f"-of-node-{partition}"
+    suffix = "" if settings.state_dir or partition == "" else f"-of-node-{partition}"
     return SourceData(
         [
             FrozenSource(
@@ -171,7 +125,7 @@ def with_frozen(
                 store,
                 run.project_id,
                 run.freeze or STUDY,
-                each.name + of,
+                each.name + suffix,
                 noted,
                 each.subject,
             )

@@ -22,7 +22,7 @@ _PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:[0-9]*)?")
 
 
 def check_reference(reference: object, what: str) -> None:
-    """Refuse anything but a reference; it is not followed.
+    """Refuse anything but a reference. Whether it leads to a credential is not looked at.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def check_reference(reference: object, what: str) -> None:
     Raises
     ------
     ConfigError
-        It is none. What may be the secret itself is not repeated.
+        It is not a reference. What was given may be the secret itself, so it is not repeated.
     """
     if isinstance(reference, Mapping) and len(reference) == 1:
         [(kind, value)] = reference.items()
@@ -49,10 +49,10 @@ def check_reference(reference: object, what: str) -> None:
 
 
 def shown(reference: Mapping[str, object]) -> str:
-    """Return a reference as it may be shown.
+    """Return a reference in words that may be printed.
 
-    A variable's name is, where it is surely one, such as ``STUDY_SECRET``: somebody may have put
-    the secret there itself.
+    A variable's name is printed only where it is surely a name, such as ``STUDY_SECRET``: somebody
+    may have written the secret itself in its place.
     """
     [(kind, value)] = reference.items()
     if kind == "env" and not _SURELY_A_NAME.fullmatch(str(value)):
@@ -100,8 +100,8 @@ def resolve(reference: Mapping[str, str], what: str) -> str:
     Raises
     ------
     ConfigError
-        It is no reference, or leads to nothing. A text that may be the secret itself is not
-        repeated.
+        It is not a reference, or nothing is where it points. What was given may be the secret
+        itself, so it is not repeated.
     """
     check_reference(reference, what)
     [(kind, value)] = reference.items()

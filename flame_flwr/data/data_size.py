@@ -8,11 +8,11 @@ import numpy as np
 
 from flame_flwr.privacy.evidence import SIZED, Evidence
 
-__all__ = ["amount", "evidence_of"]
+__all__ = ["evidence_of"]
 
 
-def amount(data: Any, data_type: str) -> str:
-    r"""Say how much data a node has.
+def evidence_of(data: Any, data_type: str) -> Evidence:
+    r"""Return how much data a node has, for its gate, which decides whether it may be said.
 
     Parameters
     ----------
@@ -23,24 +23,13 @@ def amount(data: Any, data_type: str) -> str:
 
     Returns
     -------
-    str
-        Files and bytes, resources, or the type and shape of anything else; '' for no data.
+    Evidence
+        Files and bytes, resources, or the type and shape of anything else.
 
     Examples
     --------
-    >>> amount([{"a.csv": b"age\n54\n", "b.csv": b"age\n61\n"}], "s3")
+    >>> evidence_of([{"a.csv": b"age\n54\n", "b.csv": b"age\n61\n"}], "s3").words()
     '2 files, 14 B'
-    """
-    return evidence_of(data, data_type).words()
-
-
-def evidence_of(data: Any, data_type: str) -> Evidence:
-    """Return how much data a node has, for its gate, which decides whether it may be said.
-
-    Parameters
-    ----------
-    data, data_type
-        As for :func:`amount`.
     """
     if data_type == "none" or data is None:
         return Evidence()

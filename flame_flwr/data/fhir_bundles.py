@@ -93,7 +93,7 @@ def check_page(page: Any) -> None:
     Raises
     ------
     DataError
-        It is not; what is there instead is not said.
+        It is something else. What it is may be a patient's, and is not said.
     """
     for entry in _listed(page):
         if not isinstance(entry, Mapping):

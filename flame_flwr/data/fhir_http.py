@@ -1,4 +1,4 @@
-"""Asking a FHIR server over HTTP: credentials for one host alone, patience, limits.
+"""Asking a FHIR server over HTTP: with limits, tried again while it is busy.
 
 No redirect is followed, and credentials go to the server's own host and nowhere else.
 """
@@ -39,7 +39,7 @@ def bearer(token: str) -> str:
     Raises
     ------
     ConfigError
-        It is nothing that a header can hold. The token is not repeated.
+        A header cannot hold it. The token is not repeated.
     """
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigError(
@@ -108,7 +108,7 @@ class FhirHttp:
         )
 
     def join(self, url: httpx.URL, link: str, what: str) -> httpx.URL:
-        """Return where a link leads; `what` names it in the error."""
+        """Return where a link leads; `what` is what the error calls it."""
         try:
             return url.join(link)
         except (httpx.InvalidURL, ValueError):
@@ -145,7 +145,7 @@ class FhirHttp:
         Raises
         ------
         DataError
-            It is no resource, too large, or the server does not answer.
+            What comes is not a resource or too large, or the server does not answer.
         """
         started = time.monotonic()
         for number in range(1, tries + 1):
@@ -163,9 +163,9 @@ class FhirHttp:
         raise AssertionError("the last try returns or raises")
 
     def probe(self, client: httpx.Client, query: str, *, final: bool = False) -> int:
-        """Return a search's status, at most the beginning of its answer being read.
+        """Return a search's status; 0 where the server takes too long to answer.
 
-        0 is for a server that takes long.
+        A refusal is read to its reason, within a limit. Nothing else is read.
 
         Raises
         ------

@@ -160,7 +160,7 @@ class FhirSource:
     def _read_each(
         self, kind: str, keys: list[str], take: Callable[[Mapping[str, Any], bytes], _Taken]
     ) -> dict[str, list[_Taken]]:
-        """Return what `take` makes of each page of each search, as soon as it is there."""
+        """Return what `take` makes of each page of each search as it arrives."""
         self._check_kind(kind)
         found = {}
         with self._http.client() as client:

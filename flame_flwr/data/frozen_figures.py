@@ -1,7 +1,7 @@
-"""What has left of frozen data in all runs of its project: the sets of people, and the sums.
+"""The account of what has left of frozen data in all runs of a project: sets of people, and sums.
 
-It is beside the frozen data in the node's ``state-dir``, for one project and dataset whatever was
-frozen of it, and goes with the last of that. No analysis's process in the sandbox sees it.
+There is one for each project and dataset, beside the frozen data in the node's ``state-dir``. It is
+removed with the last frozen data of that dataset. A sandboxed analysis does not see it.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 __all__ = ["FIGURES", "FrozenFigures"]
 
 FIGURES = "frozen-figures"
-"""The folder in a ``state-dir`` for it."""
+"""The folder in a ``state-dir`` for these accounts."""
 
 _FILE, _LOCK = "left.json", ".lock"
 _LOCK_LIMIT = 60.0
 
 
 class FrozenFigures:
-    """What has left of some frozen data.
+    """The accounts of some frozen data.
 
     Parameters
     ----------
     state_dir : Path
         The folder that the frozen data is in.
     of : collection of Manifest
-        What is known of that data.
+        The manifests of that data.
     """
 
     def __init__(self, state_dir: Path, of: Collection[Manifest]) -> None:
@@ -49,16 +49,17 @@ class FrozenFigures:
 
     @contextmanager
     def added_to(self, account: FigureAccount) -> Iterator[None]:
-        """Have an account know what has left before; what leaves in the block is kept after it.
+        """Add what has left before to an account; keep what the block adds to it.
 
-        Other processes wait meanwhile: of two answers the second is compared with the first.
+        Other processes wait meanwhile, so that of two answers the second is compared with the
+        first.
 
         Raises
         ------
         ConfigError
-            What is kept cannot be read, or another process does not let go of it.
+            The kept account cannot be read, or another process does not let go of it.
         DataError
-            It cannot be written: nothing may leave.
+            It cannot be written, so nothing may leave.
         """
         locks: list[int] = []
         try:
@@ -77,7 +78,7 @@ class FrozenFigures:
                 os.close(lock)  # which lets go of it
 
     def drop(self) -> None:
-        """Forget it."""
+        """Remove the accounts."""
         for files in self._files:
             (files.folder / _FILE).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What is noted of data that a node has frozen: when, of what, how much, and its digest."""
+"""The manifest of data that a node has frozen: when, from what, how much, and its digest."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from flame_flwr.errors import DataError
 from flame_flwr.privacy.evidence import Evidence
 from flame_flwr.text.textfiles import decode_text
 
-__all__ = ["Digest", "Manifest", "Tally", "Wanted"]
+__all__ = ["Digest", "Manifest", "Totals", "Wanted"]
 
 _DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is frozen: an analysis's query of one dataset.
+    """What a study wants frozen: the answer of one dataset to its query.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ class Manifest:
     time : float
         When, in seconds since 1970.
     rows, people : int or None
-        Of CSV files, a database's tables and FHIR bundles, where it can be known.
+        How many there are in CSV files, tables and FHIR bundles, where that can be known.
     columns : tuple of str
-        Of the CSV files and tables.
+        The columns of the CSV files and tables.
     nbytes : int
-        Of the contents.
+        The size of the contents.
     files : tuple of str
         The Parquet files, in their order.
     key : str
@@ -97,17 +97,17 @@ class Manifest:
     hmac: str
 
     def to_json(self) -> bytes:
-        """Return it for :meth:`from_json`."""
+        """Return what :meth:`from_json` reads."""
         return json.dumps(asdict(self), indent=1).encode()
 
     @classmethod
     def from_json(cls, content: bytes) -> Self:
-        """Read it.
+        """Read a manifest.
 
         Raises
         ------
         DataError
-            It is none.
+            It is not a manifest, or was damaged.
         """
         try:
             said = json.loads(decode_text(content))
@@ -128,7 +128,7 @@ class Manifest:
         return made
 
     def words(self) -> str:
-        """Return it in words, for the node's log."""
+        """Describe it, for the node's log."""
         known = [f"{self.nbytes} bytes"]
         known += [f"{self.rows} rows"] if self.rows is not None else []
         known += [f"{self.people} people"] if self.people is not None else []
@@ -165,19 +165,19 @@ class Digest:
         self._made = hmac.new(bytes.fromhex(self.key), digestmod=hashlib.sha256)
 
     def add(self, name: str, content: bytes) -> None:
-        """Add a content; its name and sizes are in it, so that none runs into the next."""
+        """Add a content, with its name and both their sizes, so that none runs into the next."""
         called = name.encode("utf-8", "surrogatepass")
         self._made.update(len(called).to_bytes(8, "big") + called)
         self._made.update(len(content).to_bytes(8, "big"))
         self._made.update(content)
 
     def hex(self) -> str:
-        """Return it in hexadecimal digits."""
+        """Return the digest in hexadecimal digits."""
         return self._made.hexdigest()
 
 
 @dataclass
-class Tally:
+class Totals:
     """How much there is in contents that are added one by one.
 
     Parameters
@@ -198,7 +198,7 @@ class Tally:
     _people: set[str] = field(default_factory=set)
 
     def add(self, name: str, content: bytes) -> None:
-        """Add a content; what is no table and no bundle has no rows."""
+        """Add a content; only tables and bundles have rows."""
         self.nbytes += len(content)
         try:
             if self.kind == "s3" and name.lower().endswith(".csv"):

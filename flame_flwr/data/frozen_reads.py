@@ -13,9 +13,9 @@ _READ: dict[tuple[int, int], set[str]] = {}
 
 
 def frozen_reads(context: Context) -> set[str]:
-    """Return the digests of the frozen data that was read for a run at a node; they are added here.
+    """Return the digests of the frozen data that was read for a run at a node, to be added to.
 
-    Of one run at a time, as a process that has another run's data loads it anew.
+    Those of other runs are forgotten: a process that turns to another run reads its data anew.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class FrozenSource:
     project, name, dataset : str
         As of :class:`~flame_flwr.data.frozen_manifest.Wanted`.
     noted : set of str, optional
-        Gets the digests of what is read.
+        The digests of what is read are added to it.
     subject : str
         As of :class:`~flame_flwr.data.frozen_manifest.Wanted`.
 
@@ -67,15 +67,15 @@ class FrozenSource:
 
     @property
     def where(self) -> str:
-        """An address that there is not, for the detail of errors: no request goes to a server."""
+        """A made-up address, for the detail of errors: no request may go to the live server."""
         return f"https://frozen.invalid/{'/'.join(map(quote, self._owner))}"
 
     def check(self, kind: DataKind = "s3", keys: Sequence[str] = ()) -> None:
-        """Freeze it where that is still to be done: this is asked for before round 1."""
+        """Freeze what is not frozen yet, as this is called before round 1."""
         self.frozen(kind, keys)
 
     def frozen(self, kind: DataKind, keys: Sequence[str]) -> Manifest:
-        """Return what is frozen of a query, which is frozen now where it was not before."""
+        """Return the manifest of a query's frozen data; freeze it now if it was not before."""
         wanted = self._wanted(kind, keys)
         manifest = self._store.find(wanted) or self._store.freeze(
             wanted, lambda write: self._fetch_live(kind, list(keys), write)
@@ -114,7 +114,7 @@ class FrozenSource:
     def _fetch_live(
         self, kind: DataKind, keys: list[str], write: Callable[[bytes], _T]
     ) -> dict[str, list[_T]]:
-        """Read the live source; what a folder gives as one value is one piece."""
+        """Read the live source, in pieces where it gives pieces: a folder gives whole values."""
         if hasattr(self._source, "fetch"):
             return cast("RemoteSource", self._source).fetch(kind, keys, write)
         values: Mapping[str, Any] = self._source.read(kind, keys)

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import tempfile
+import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.frozen_figures import FrozenFigures
-from flame_flwr.data.frozen_manifest import Digest, Manifest, Tally, Wanted
+from flame_flwr.data.frozen_manifest import Digest, Manifest, Totals, Wanted
 from flame_flwr.data.kept_files import FolderFiles
 from flame_flwr.data.spool import Spool
 from flame_flwr.errors import ConfigError, DataError
@@ -50,9 +51,9 @@ class FrozenStore:
     state_dir : Path
         Of the node's config.
     days : float
-        After which frozen data is removed.
+        How long frozen data is kept.
     most : float
-        Bytes that all of it may take.
+        How many bytes all of it together may take.
     """
 
     state_dir: Path
@@ -67,14 +68,14 @@ class FrozenStore:
         )
 
     def expire(self) -> None:
-        """Remove what is over."""
+        """Remove what is older than `days`."""
         for path, manifest in self.all():
             if manifest.is_over(self.days):
                 self.drop(path, manifest)
                 logger.info("removed after %g days: %s", self.days, manifest.words())
 
     def find(self, wanted: Wanted) -> Manifest | None:
-        """Return what there is of a query; ``None`` where it was not frozen."""
+        """Return the manifest of a query's frozen data; ``None`` where there is none."""
         self.expire()
         files = self._files(wanted)
         name = f"{wanted.query[:32]}{_MANIFEST}"
@@ -90,7 +91,8 @@ class FrozenStore:
         wanted : Wanted
             What it is.
         fetch : callable
-            Hands all content to what it is given, and returns by key what that has returned.
+            Reads the source: it is given a function, calls that with each piece of content, and
+            returns the function's results by key.
 
         Raises
         ------
@@ -119,7 +121,7 @@ class FrozenStore:
         Raises
         ------
         DataError
-            It is not what was frozen; raised at the end, before which nothing must be used.
+            It is not what was frozen. That is known at the end only: use nothing before.
         """
         folder, digest = self._files(wanted).folder, Digest(manifest.key)
         for name in manifest.files:
@@ -142,13 +144,13 @@ class FrozenStore:
         yield from sorted(found, key=lambda each: each[1].time)
 
     def figures(self, digests: Collection[str]) -> FrozenFigures:
-        """Return what has left of the frozen data with these digests, and of what is beside it."""
+        """Return the account of what has left of the datasets that these digests belong to."""
         return FrozenFigures(
             self.state_dir, [each for _, each in self.all() if each.hmac in digests]
         )
 
     def drop(self, path: Path, manifest: Manifest) -> None:
-        """Remove frozen data, as :meth:`all` gives it; with a dataset's last also what has left."""
+        """Remove frozen data, as :meth:`all` gives it; with the last of a dataset its account."""
         for name in (path.name, *manifest.files):
             (path.parent / os.path.basename(name)).unlink(missing_ok=True)
         owner = manifest.project, manifest.dataset
@@ -163,24 +165,24 @@ class FrozenStore:
     def _keep(
         self, wanted: Wanted, files: FolderFiles, found: dict[str, list[Any]], spool: Spool
     ) -> Manifest:
-        """Write Parquet files and then the manifest, unless another process was quicker."""
+        """Write Parquet files, then the manifest, unless another process was quicker."""
         used = sum(manifest.nbytes for _, manifest in self.all())
         if used + spool.size > self.most:
             raise DataError(
                 "all frozen data of this node would be larger than `freeze-gb` in its config: "
                 "`flame-flwr data drop` removes what is not needed any more"
             )
-        digest, tally = Digest(), Tally(wanted.kind, wanted.subject)
+        digest, totals = Digest(), Totals(wanted.kind, wanted.subject)
         temporary = tempfile.mkdtemp(prefix=".part-", dir=files.folder)
         try:
-            names = _write(Path(temporary), _noted(found, spool, digest, tally))
-            tally.close()
+            names = _write(Path(temporary), _noted(found, spool, digest, totals))
+            totals.close()
             # another process may freeze the same now: each has files of its own until one settles
             kept = f"{wanted.query[:32]}-{secrets.token_hex(4)}"
             moved = tuple(f"{kept}.{place}.parquet" for place in range(len(names)))
             for name, target in zip(names, moved, strict=True):
                 os.replace(name, files.folder / target)
-            manifest = _manifest(wanted, digest, tally, moved)
+            manifest = _manifest(wanted, digest, totals, moved)
             return self._settle(wanted, files, Path(temporary), manifest)
         finally:
             _clear(files.folder, temporary)
@@ -204,29 +206,27 @@ class FrozenStore:
 
 
 def _noted(
-    found: dict[str, list[Any]], spool: Spool, digest: Digest, tally: Tally
+    found: dict[str, list[Any]], spool: Spool, digest: Digest, totals: Totals
 ) -> Iterator[tuple[str, bytes]]:
     for key, parts in found.items():
         for place, size in parts:
             content = spool.read(place, size)
             digest.add(key, content)
-            tally.add(key, content)
+            totals.add(key, content)
             yield key, content
 
 
-def _manifest(wanted: Wanted, digest: Digest, tally: Tally, files: tuple[str, ...]) -> Manifest:
-    import time
-
+def _manifest(wanted: Wanted, digest: Digest, totals: Totals, files: tuple[str, ...]) -> Manifest:
     return Manifest(
         project=wanted.project,
         name=wanted.name,
         dataset=wanted.dataset,
         query=wanted.query,
         time=time.time(),
-        rows=tally.rows,
-        people=tally.people,
-        columns=tuple(tally.columns),
-        nbytes=tally.nbytes,
+        rows=totals.rows,
+        people=totals.people,
+        columns=tuple(totals.columns),
+        nbytes=totals.nbytes,
         files=files,
         key=digest.key,
         hmac=digest.hex(),

@@ -225,7 +225,7 @@ def analysis_files(root: Path, session: str, project: str, node: str) -> FolderF
     Raises
     ------
     ConfigError
-        There is a folder of this analysis that was made before folders had the project.
+        A folder of this analysis is there that was made before its name had the project.
     """
     files = FolderFiles(root, ANALYSES, (session, project), node)
     if (root / ANALYSES / _safe(session)).exists():

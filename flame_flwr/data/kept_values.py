@@ -67,9 +67,9 @@ class KeptValues:
         self._round = 0
 
     def enter_round(self, session: str, number: int, after: int) -> None:
-        """Keep what follows as made in a round, and forget what uncounted rounds have kept.
+        """Note the round that values are kept in, and forget those of rounds that did not count.
 
-        A round that is run again, because its answer was lost, so keeps nothing twice.
+        So a round that is run again, because its answer was lost, keeps nothing twice.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class KeptValues:
                     self._files.remove(entry.name())
 
     def check(self) -> None:
-        """Make the place where values are kept, so that it cannot fail for that later.
+        """Make the place where values are kept, to find out now whether that can be done.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class KeptValues:
         Raises
         ------
         DataError
-            There is none, or it cannot be read.
+            No value has this id, or it cannot be read.
         """
         for entry in self._entries():
             if entry.id == id:  # compared, and never made a path: it comes from an analysis
@@ -147,7 +147,7 @@ class KeptValues:
         Raises
         ------
         DataError
-            There is no first or last one, or one cannot be read.
+            No value has the tag, and one was asked for; or one cannot be read.
         """
         found = [entry for entry in self._entries() if entry.tag == tag]
         if option == "all":

@@ -84,7 +84,7 @@ def open_datasets(
     Raises
     ------
     ConfigError
-        A location that cannot be, or a credential that is not where the registry says.
+        A location is wrong, or a credential is not where the registry says.
     """
     sources = [
         open_dataset(dataset, f"data source {i}", context, cache)

@@ -106,7 +106,7 @@ _KINDS_BY_SCHEME = {
     **dict.fromkeys(("postgresql", "sqlite", "duckdb"), ("sql",)),
     "": get_args(DataKind),  # a folder
 }
-"""What analyses may ask of a place; of any other it is files or bundles."""
+"""What analyses may ask of a place, by its scheme; of any other, files or bundles."""
 
 _ONLY = {_S3: _OF_S3, _FHIR: _OF_FHIR, _SQL: SQL_KEYS}
 _PAIRS = (("key-id", "secret"), ("user", "password"))
@@ -248,7 +248,7 @@ def choose(
     Raises
     ------
     DataError
-        There is none; the message says whether the tags or the project are the reason.
+        No dataset fits; the message says whether the tags or the project are the reason.
 
     Examples
     --------
@@ -297,7 +297,7 @@ def _dataset(table: Any, number: int) -> Dataset:
 
 
 def _check_texts(key: str, value: object, what: str) -> None:
-    """Refuse a list of anything but words, and nothing where something must be."""
+    """Refuse lists of anything but words, and empty values of keys that must be set."""
     if _KEYS[key].default is REQUIRED and not value:
         raise ConfigError(f"{what}: `{key}` must not be empty")
     if isinstance(value, list) and not all(map(_is_word, value)):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.fhir_bundles import merge_pages
 from flame_flwr.data.table_pieces import as_frame, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["value_of"]
+    from _typeshed import ReadableBuffer
+
+__all__ = ["joined", "value_of"]
 
 
 def value_of(kind: str, contents: Sequence[bytes]) -> Any:
@@ -30,3 +33,28 @@ def value_of(kind: str, contents: Sequence[bytes]) -> Any:
         return as_frame([unpack(piece) for piece in contents])
     [content] = contents
     return content
+
+
+def joined(pieces: Iterable[ReadableBuffer], size: int) -> bytes:
+    r"""Return pieces as one, without ever holding the content in memory twice.
+
+    Parameters
+    ----------
+    pieces : iterable of bytes
+        As they come.
+    size : int
+        How many bytes they should have together, 1 or more. The result has those that came.
+
+    Examples
+    --------
+    >>> joined([b"age\n", b"54\n"], 7)
+    b'age\n54\n'
+    """
+    buffer = BytesIO()
+    buffer.seek(size - 1)
+    buffer.write(b"\0")  # the whole size at once: a buffer that grows is copied again and again
+    buffer.seek(0)
+    for piece in pieces:
+        buffer.write(piece)
+    buffer.truncate()
+    return buffer.getvalue()

@@ -59,7 +59,7 @@ def object_of(key: str, entry: ObjectMeta) -> StoredObject:
 def save_object(
     store: S3Store, item: StoredObject, identity: Sequence[str], cache: Cache | None, folder: Path
 ) -> Path:
-    """Return a file with an object's content, called as the object ends.
+    """Return a file with an object's content; its suffix is the object's.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def save_object(
     item : StoredObject
         The object.
     identity : sequence of str
-        What names it, and this state of it.
+        What tells it, and its present content, from all others.
     cache : Cache or None
-        Where the file is kept, and maybe is; it stays there for later readings.
+        Where the file is kept for later readings, and may be already.
     folder : Path
-        Where it goes without one, or where the store does not say in which state it is.
+        Where it goes without a cache, or where the store gives no ETag to know its content by.
 
     Raises
     ------

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from io import BytesIO
 from typing import TYPE_CHECKING, TypeVar
 
-from flame_flwr.data.s3_files import ChangedError, StoredObject, object_of, save_object
+from flame_flwr.data.remote_content import joined
+from flame_flwr.data.s3_files import PIECE, ChangedError, StoredObject, object_of, save_object
 from flame_flwr.errors import DataError, FlameError
 from flame_flwr.processes.threads import call_each, interruptibly
 from flame_flwr.s3.access import Access
@@ -40,10 +40,6 @@ PATIENCE = Patience(connect=10, request=3600, retry=3600, retries=10, stalled=60
 
 WORKERS = 12
 """Objects that are read at a time."""
-
-PIECE = 8 * 2**20
-"""Bytes. What is larger is not held in memory twice."""
-
 
 LISTING_SECONDS = 900
 """Seconds to wait for the next objects of a listing, whatever a store sends in between."""
@@ -124,20 +120,19 @@ class S3Source:
         return self._read_each(kind, keys, lambda content: [write(content)])
 
     def objects(self) -> list[StoredObject]:
-        """Return what there is below the prefix.
+        """Return the objects below the prefix.
 
         Raises
         ------
         DataError
-            Nothing; the store refuses or does not answer.
+            There are none; the store refuses or does not answer.
         """
         return self._listed(self._open(PATIENCE))
 
     def save(self, objects: Sequence[StoredObject], folder: Path) -> list[Path]:
-        """Return files with the contents of objects, each called as the object ends.
+        """Return files with the contents of objects, each with the object's suffix.
 
-        They are those of the cache where there is one that holds them all, and else new ones in the
-        folder.
+        They are the cache's own where it can hold them all, and otherwise new ones in the folder.
 
         Raises
         ------
@@ -164,7 +159,7 @@ class S3Source:
     def _read_each(
         self, kind: str, keys: list[str], take: Callable[[bytes], _Taken]
     ) -> dict[str, _Taken]:
-        """Return what `take` makes of each object's content, as soon as it is there."""
+        """Return what `take` makes of each object's content as it arrives."""
         self._check_kind(kind)
         store = self._open(PATIENCE)
         objects = self._named(store, keys) if keys else self._listed(store)
@@ -339,11 +334,4 @@ def _transfer(store: S3Store, item: StoredObject) -> bytes:
     answer = obstore.get(store, item.key, options=same)
     if item.size <= PIECE:
         return bytes(answer.bytes())
-    buffer = BytesIO()
-    buffer.seek(item.size - 1)
-    buffer.write(b"\0")  # the whole size at once: growing would copy
-    buffer.seek(0)
-    for piece in answer.stream(PIECE):
-        buffer.write(piece)
-    buffer.truncate()
-    return buffer.getvalue()
+    return joined(answer.stream(PIECE), item.size)

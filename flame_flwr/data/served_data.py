@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.folder_source import FolderSource
 from flame_flwr.data.function_source import FunctionSource
-from flame_flwr.data.remote_content import value_of
+from flame_flwr.data.remote_content import joined, value_of
 from flame_flwr.data.source import SourceData
 from flame_flwr.errors import DataError
 
@@ -167,10 +166,6 @@ def _read(file: int, place: int, size: int) -> bytes:
     """Read a part of a file without moving its position, which other processes share."""
     if size <= _PIECE:  # one call gives less than 2 GiB, whatever is asked for (pread(2))
         return os.pread(file, size, place)
-    buffer = BytesIO()
-    buffer.seek(size - 1)
-    buffer.write(b"\0")  # the whole size at once: growing would copy
-    buffer.seek(0)
-    for begin in range(0, size, _PIECE):
-        buffer.write(os.pread(file, min(_PIECE, size - begin), place + begin))
-    return buffer.getvalue()
+    begins = range(0, size, _PIECE)
+    pieces = (os.pread(file, min(_PIECE, size - begin), place + begin) for begin in begins)
+    return joined(pieces, size)

@@ -86,7 +86,7 @@ class SqlEntry:
         Raises
         ------
         ConfigError
-            They are not what they must be.
+            An option is missing or wrong.
         """
         query, tables = options.get("query"), options.get("tables", {})
         if bool(query) == bool(tables):
@@ -107,7 +107,7 @@ def read_sql(path: Path, name: str) -> str:
     Raises
     ------
     ConfigError
-        It cannot be read, or holds none.
+        The file cannot be read, or is empty.
     """
     with os_errors_as(ConfigError, f"{name}: the file of `query` cannot be read"):
         content = path.read_bytes()

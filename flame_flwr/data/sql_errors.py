@@ -126,7 +126,9 @@ def postgres_problem(error: Any, *, connected: bool) -> SqlProblem:
         if "password" in text or "authentication" in text or "role " in text:
             return "password"
         return "database" if "database " in text and "does not exist" in text else "unreachable"
-    return _by_beginning(state)
+    # what one state means goes before its class, "42" for example
+    begins = (_BY_STATE.get(state[:length]) for length in (5, 3, 2))
+    return next(filter(None, begins), "other")
 
 
 def sqlite_problem(error: Any) -> SqlProblem:
@@ -148,10 +150,3 @@ def duckdb_problem(error: Any) -> SqlProblem:
     if kind == "InvalidInputException" and "read-only mode" in str(error):
         return "write"
     return _BY_CLASS.get(kind, "other")
-
-
-def _by_beginning(state: str) -> SqlProblem:
-    for length in (5, 3, 2):
-        if (problem := _BY_STATE.get(state[:length])) is not None:
-            return problem
-    return "other"

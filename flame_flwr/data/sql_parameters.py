@@ -102,7 +102,7 @@ def read_parameters(declared: Any, what: str) -> dict[str, Parameter]:
     Raises
     ------
     ConfigError
-        One is not what it must be.
+        A parameter's declaration is wrong.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def bind(
 
 
 def _parameter(table: Any, what: str) -> Parameter:
-    """Read one; all that it holds must be of its own type."""
+    """Read one parameter; its bounds, values and default must be of its own type."""
     if not isinstance(table, Mapping) or table.get("type") not in _KINDS or table.keys() - _KEYS:
         raise ConfigError(
             f'{what} must be a table with `type` ("date", "whole", "number" or "text") and, where '

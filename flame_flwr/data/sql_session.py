@@ -1,4 +1,4 @@
-"""What all databases share: how a statement is rendered, how it is stopped, what it gives."""
+"""What all databases share: rendering statements, stopping them, and cutting rows into pieces."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = [
     "driver",
     "kinds_of",
     "next_size",
+    "no_type_for",
     "pieces_of",
     "rendered",
     "stopped_after",
-    "unknown",
 ]
 
 _FEW, _MANY = 100, 10_000
@@ -95,9 +95,10 @@ def rendered(
 def stopped_after(
     seconds: float, stop: Callable[[], object], name: str, where: str
 ) -> Iterator[Callable[[], None]]:
-    """Have a connection stopped after a time; gives what raises where that is over.
+    """Have a connection stopped after a time; give a check that raises once that is over.
 
-    A statement that is stopped raises an error of its driver; between two of them, nothing would.
+    A statement that is stopped raises an error of its driver, but between two statements nothing
+    would: there the check does.
     """
     over = []
 
@@ -144,7 +145,7 @@ def _piece(columns: Mapping[str, AsCells], rows: Sequence[Sequence[Any]], name: 
         try:
             piece[column] = as_cells(by_column[number - 1])
         except (TypeError, ValueError, OverflowError):
-            raise unknown(name, number, column) from None
+            raise no_type_for(name, number, column) from None
     return piece
 
 
@@ -165,7 +166,7 @@ def kinds_of(
     Raises
     ------
     DataError
-        One is not known, or there is another of its name.
+        A type is not known, or two columns have one name.
     """
     columns: dict[str, Kind | None] = {}
     for number, (column, kind) in enumerate(described, start=1):
@@ -173,11 +174,11 @@ def kinds_of(
             raise DataError(f"{name}: two columns of what is read have one name", detail=column)
         columns[column] = kind_of(kind)
         if columns[column] is None:
-            raise unknown(name, number, column)
+            raise no_type_for(name, number, column)
     return columns
 
 
-def unknown(name: str, number: int, column: str) -> DataError:
+def no_type_for(name: str, number: int, column: str) -> DataError:
     """Return the error for a column that pandas cannot hold; its name is the hospital's own."""
     return DataError(
         f"{name}: column {number} of what is read has a type that pandas has not, or more than "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flame_flwr.data.sql_entry import Limits, SqlEntry
-from flame_flwr.data.sql_session import unknown
+from flame_flwr.data.sql_session import no_type_for
 from flame_flwr.data.sql_statements import statements
 from flame_flwr.data.table_pieces import Piece, as_frame, merged, pack, rows_of
 from flame_flwr.data.table_query import TableQuery
@@ -97,7 +97,7 @@ class SqlSource:
     def _read_each(
         self, kind: DataKind, keys: list[str], take: Callable[[Piece], _T]
     ) -> dict[str, list[_T]]:
-        """Return what `take` makes of each piece of each table, as soon as it is there."""
+        """Return what `take` makes of each piece of each table as it arrives."""
         wanted, values = self._asked(kind, keys)
         limit = _Limit(self._entry.limits, self.name)
         with self._database.session(self._entry.limits.seconds) as read:
@@ -137,7 +137,7 @@ class _Limit:
                 try:
                     kinds[column] = merged([kinds.get(column, "empty"), cells.kind])
                 except TypeError:
-                    raise unknown(self._name, number, column) from None
+                    raise no_type_for(self._name, number, column) from None
             yield piece
 
     def _beyond(self, limit: str, key: str) -> DataError:

@@ -87,7 +87,7 @@ def cells_of(values: Sequence[Any], kind: Kind | None = None) -> Cells:
     Raises
     ------
     TypeError
-        They are of more than one type, or of one that pandas has not.
+        They are of more than one type, or of a type that pandas does not have.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def as_frame(pieces: list[Piece]) -> pd.DataFrame:
     Raises
     ------
     DataError
-        There is no piece: nothing is known of the columns.
+        There are no pieces, so nothing is known of the columns.
 
     Examples
     --------

@@ -29,7 +29,7 @@ _MOST = 10_000
 class TableQuery:
     """Tables, their columns, and values for a hospital's parameters.
 
-    Without any, all is meant that may be read.
+    Where it names none, it means all that may be read.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class TableQuery:
         Raises
         ------
         ModelError
-            It is something else.
+            The query or the columns are something else.
         """
         asked = _names("columns", columns)
         if not isinstance(query, Mapping):
@@ -99,7 +99,7 @@ class TableQuery:
         Raises
         ------
         DataError
-            It is something else.
+            The keys are something else.
         """
         if not keys:
             return cls()
@@ -132,7 +132,7 @@ class TableQuery:
         Raises
         ------
         DataError
-            One is not there.
+            A table is not there.
         """
         named = [of for of, _, _ in (column.rpartition(".") for column in self.columns) if of]
         select(tables, named, called)
@@ -168,7 +168,7 @@ def _name(name: Any) -> str:
 
 
 def _value(name: str, value: Any) -> Value:
-    """Return a parameter's value as it travels: a date as its text."""
+    """Return a parameter's value in the form in which it travels: a date as its text."""
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):

@@ -102,7 +102,7 @@ class Access:
         Raises
         ------
         ConfigError
-            The address or the certificates' file cannot be.
+            The address is wrong, or the file of certificates.
         """
         certificates = environment.get("AWS_CA_BUNDLE")
         return cls(
@@ -152,7 +152,7 @@ def check_credentials(environment: Mapping[str, str], what: str, whose: str) -> 
     Raises
     ------
     ConfigError
-        There is none, or one that cannot be.
+        There is no key, or one that no header can hold.
     """
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"):
         if not _IN_A_HEADER.fullmatch(environment.get(name, "")):

@@ -84,7 +84,7 @@ def check_endpoint(endpoint: str, what: str, allow_http: bool, mend: str) -> str
     Raises
     ------
     ConfigError
-        It is no URL, has a password in it, or everybody could read along.
+        It is not a URL, has a password in it, or is http:// where that is not allowed.
     """
     endpoint = endpoint.rstrip("/")
     if not endpoint:

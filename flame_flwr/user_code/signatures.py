@@ -43,12 +43,12 @@ def check_methods(
         The method of the framework's class that calls them, if any does. Where a subclass has one
         of its own, it may call them as it likes.
     older : dict of str to tuple of str, optional
-        Further parameters of a method that is called so where it needs them.
+        Further parameters of a method, which it is called with if it needs them.
 
     Raises
     ------
     ModelError
-        One cannot be called so; the message says how it is called, and what is there.
+        A method cannot be called so. The message has the call and the method's own parameters.
     """
     if caller and not is_ours(getattr(cls, caller)):
         return
@@ -140,7 +140,7 @@ def is_set_by_constructor(cls: type[Any], name: str) -> bool:
 
 
 def _misfit(method: Any, cls: type[Any], parameters: Parameters) -> str:
-    """Return why a class's attribute cannot be called with these; ``''`` if it may."""
+    """Return why a class's attribute cannot be called with these; ``''`` if it can."""
     if hasattr(method, "__signature__"):  # what a decorator says of it need not be so
         return ""
     binds = isinstance(method, FunctionType | staticmethod | classmethod | partialmethod | partial)

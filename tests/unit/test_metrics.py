@@ -11,7 +11,7 @@ import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 
 from flame_flwr.clients import StarClient
-from flame_flwr.data.data_size import amount
+from flame_flwr.data.data_size import evidence_of
 from flame_flwr.errors import ConfigError, ModelError, NodeFailedError, UnavailableError
 from flame_flwr.flower import in_process
 from flame_flwr.metrics import MOST, RESERVED, check_metrics, readable
@@ -259,7 +259,7 @@ def test_what_left_is_counted_without_values(tmp_path):
     ],
 )
 def test_an_amount_of_data_has_no_value(data, kind, text):
-    assert amount(data, kind) == text
+    assert evidence_of(data, kind).words() == text
 
 
 def test_impossible_scores_are_ignored_on_the_server():

@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from flame_flwr.data.data_size import amount
+from flame_flwr.data.data_size import evidence_of
 from flame_flwr.data.open_data import check_dataset, open_data, open_dataset
 from flame_flwr.data.registry import read_registry
 from flame_flwr.data.sql_source import SqlSource
@@ -90,7 +90,7 @@ def test_a_table_comes_whole_here_and_in_a_child(source, kind):
     child = as_frame([unpack(pieces[number]) for number in found["people"]])
     assert child.equals(frame)
     child["age"] += 1  # an analyzer may change what it gets
-    assert amount([{"people": frame}], "sql") == f"rows ({len(PEOPLE)},)"
+    assert evidence_of([{"people": frame}], "sql").words() == f"rows ({len(PEOPLE)},)"
 
 
 @pytest.mark.parametrize("kind", KINDS)

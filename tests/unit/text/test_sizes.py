@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flame_flwr.data.data_size import amount
+from flame_flwr.data.data_size import evidence_of
 from flame_flwr.text.sizes import shown_size
 
 POWERS = {"B": 0, "kB": 1, "MB": 2, "GB": 3, "TB": 4, "PB": 5}
@@ -43,4 +43,4 @@ def test_sizes_at_the_borders(size, text):
 
 
 def test_a_nodes_amount_of_data_is_said_so():
-    assert amount([{"a.csv": bytes(999_999)}], "s3") == "1 file, 1.0 MB"
+    assert evidence_of([{"a.csv": bytes(999_999)}], "s3").words() == "1 file, 1.0 MB"
