@@ -152,6 +152,7 @@ class ObjectStore:
         except FlameError:
             raise
         except FileNotFoundError as error:
+            # of a bucket that is not there, stores say 404 as well
             if missing and "NoSuchBucket" not in str(error):
                 raise FileNotFoundError(what) from None
             raise StoreError(f"{what}: {self._why(error, started)}") from None

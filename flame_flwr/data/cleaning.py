@@ -84,7 +84,7 @@ def leftovers(
     """
     there = [kind for kind in (SECURE_SUMS, ANALYSES, LOCAL_STORAGE) if (state_dir / kind).is_dir()]
     if not there and not is_nodes:
-        raise ConfigError(f"{state_dir} is no `state-dir`: it has no folder {ANALYSES} in it")
+        raise ConfigError(f"{state_dir} is not a `state-dir`: it has no folder {ANALYSES} in it")
     found = []
     for kind in there:
         if kind == LOCAL_STORAGE and not kept_data:

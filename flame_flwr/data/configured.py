@@ -86,9 +86,9 @@ def open_configured(
 
 
 class _Kept(NamedTuple):
-    """How a source is kept where it is frozen: as what, always or for a run, and by whose column.
+    """How a source is frozen: under which name, and whether for every study or when a run asks.
 
-    `always` is for every study, as the registry says; `subject` says whom a row is about.
+    `subject` is the column that says whom a row is about.
     """
 
     name: str

@@ -52,7 +52,7 @@ def check_number(what: str, value: Any) -> None:
     """Refuse anything but a finite number."""
     try:
         finite = math.isfinite(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):  # the last of an int beyond all floats
         finite = False
     if isinstance(value, bool) or not isinstance(value, Real) or not finite:
         raise wrong(what, "a finite number", value)

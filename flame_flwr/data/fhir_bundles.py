@@ -15,7 +15,7 @@ from flame_flwr.errors import DataError
 __all__ = ["Entries", "check_page", "is_bundle", "merge_pages", "next_link", "read_entries"]
 
 _PAGING = {"next", "previous", "prev", "last"}
-_ODD_ENTRY = "a Bundle that has an entry that is no object"
+_ODD_ENTRY = "a Bundle with an entry that is not an object"
 _INDEPENDENT = {"batch-response", "transaction-response"}
 
 
@@ -47,12 +47,15 @@ def read_entries(pages: Sequence[Any]) -> Entries:
     Raises
     ------
     DataError
-        Something that is no bundle.
+        Something that is not a bundle, or bundles that are too deep in each other.
     """
     entries: list[Mapping[str, Any]] = []
     more = False
-    for page in pages:
-        more = _read(page, entries)
+    try:
+        for page in pages:
+            more = _read(page, entries)
+    except RecursionError:  # Python 3.13 reads JSON that is deeper than its own calls may be
+        raise DataError("Bundles that are too deep in each other") from None
     return Entries(entries, more and not _all_there(pages[0], entries))
 
 
@@ -110,7 +113,7 @@ def next_link(page: Mapping[str, Any]) -> str | None:
     """
     links = page.get("link")
     if links is not None and not isinstance(links, list):
-        raise DataError("a Bundle whose `link` is no list, so its next page is not known")
+        raise DataError("a Bundle whose `link` is not a list, so its next page is not known")
     for link in _links(page):
         if link.get("relation") == "next":
             url = link.get("url")
@@ -151,7 +154,7 @@ def _listed(bundle: Any) -> list[Any]:
     if found is None:
         return []
     if not isinstance(found, list):
-        raise DataError("no Bundle: an object with a list of entries is expected")
+        raise DataError("not a Bundle: an object with a list of entries is expected")
     return found
 
 

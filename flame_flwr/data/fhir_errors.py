@@ -28,7 +28,7 @@ _CODES = frozenset(
 """FHIR's issue types (https://hl7.org/fhir/R4/valueset-issue-type.html)."""
 
 _BY_STATUS = {
-    200: "what came is no FHIR resource",
+    200: "what came is not a FHIR resource",
     400: "the server does not take this search (400)",
     401: "the server refuses this node's credentials (401): are they right and current?",
     403: "this node's credentials may not search there (403)",

@@ -182,7 +182,7 @@ def _read(path: Path, query: str, name: str) -> Mapping[str, Any]:
         ) from error
     if not (is_bundle(bundle) and bundle.get("resourceType") == "Bundle"):
         raise DataError(
-            f"{name}: a file for the query {query!r} is no FHIR Bundle: "
+            f"{name}: a file for the query {query!r} is not a FHIR Bundle: "
             'an object with "resourceType": "Bundle" is expected',
             detail=path.name,
         )

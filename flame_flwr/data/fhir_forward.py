@@ -59,6 +59,7 @@ def forward(
     with http.client() as client, client.stream("GET", asked, headers=chosen) as response:
         for piece in http.pieces(response, http.max_bytes, "an answer"):
             write(piece)
+        # without `content-encoding` and `content-length`, as httpx has decoded the pieces
         told = response.headers.multi_items()
         kept = [(name, text) for name, text in told if name.lower() not in _OF_THE_CONNECTION]
         return response.status_code, kept

@@ -97,7 +97,7 @@ class FhirSource:
             address = self._http.base.join("metadata")
             statement, _ = self._http.get(client, address, "its metadata", tries=2)
             if statement.get("resourceType") != "CapabilityStatement":
-                raise self._http.error("what is there is no FHIR server: check the URL's path")
+                raise self._http.error("what is there is not a FHIR server: check the URL's path")
             searches = [query for query in keys if _TYPE.match(query)]
             for each in list(dict.fromkeys(searches or ["Patient"]))[:_MOST_PROBES]:
                 self._probe(client, each)

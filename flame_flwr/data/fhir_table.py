@@ -139,6 +139,7 @@ class _Table:
         cells = self.columns.setdefault(column, {})
         if cells.get(row) is not None:
             self._repeated += 1
+            # what is there does not give way to a later gap
             value = cells[row] if value is None else value
         cells[row] = value
 
@@ -185,6 +186,7 @@ def _of_questionnaires(
             "for a QuestionnaireResponse col_key_seq and value_key_seq begin with 'resource.item', "
             "as in 'resource.item.linkId' and 'resource.item.answer.value'"
         )
+    # groups of items hold items: as deep as both ways go together, each is a cell's own
     while columns[depth:][:1] == values[depth:][:1] == ["item"]:
         depth += 1
     for number, entry in enumerate(entries):

@@ -34,6 +34,14 @@ class FolderSource:
         How messages call the source.
     option : str
         What the user names it with, for messages.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "ages.csv").write_text("54")
+    ...     FolderSource(Path(folder), "data source 1").read("s3", ["ages.csv"])
+    {'ages.csv': b'54'}
     """
 
     type = "folder"
@@ -71,7 +79,8 @@ class FolderSource:
         Raises
         ------
         DataError
-            Missing or empty folder, missing key, an unreadable file, or one that is no bundle.
+            The folder is missing or empty, a key is missing, or a file cannot be read or is not a
+            bundle.
         """
         self._refuse_tables(kind)
         paths = self._paths()
@@ -169,7 +178,7 @@ def read_folder(
 
 
 def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return every file below a folder, and what is there and is none, as links to folders.
+    """Return every file below a folder, and what is there besides, such as links to folders.
 
     A folder that cannot be listed is an error, not skipped.
     """

@@ -66,6 +66,6 @@ class FunctionSource:
             ) from error
         if not callable(function):
             raise DataError(
-                f"{self.name}: what {self.option} names is no function", detail=self.reference
+                f"{self.name}: what {self.option} names is not a function", detail=self.reference
             )
         return function

@@ -228,7 +228,7 @@ def _content(path: Path) -> dict[str, Any]:
         content = tomllib.loads(decode_text(text))
     except ValueError as error:
         raise ConfigError(
-            "`datasets`: the registry is no TOML: `flame-flwr data list` names the line to mend, "
+            "`datasets`: the registry is not TOML: `flame-flwr data list` names the line to mend, "
             "and `flame-flwr data list --example` prints one that is right",
             detail=f"{path}: {error}",
         ) from None

@@ -21,7 +21,7 @@ __all__ = ["look_at_bundles"]
 def look_at_bundles(expected: Resources, data: Any) -> Iterator[Mismatch]:
     """Yield what is not as expected of a node's bundles, ``[{query: bundle, ...}, ...]``."""
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
-        yield Mismatch("the data is no list of bundles")
+        yield Mismatch("the data is not a list of bundles")
         return
     number, everything = 0, list[Mapping[str, Any]]()
     those, odd = list[Mapping[str, Any]](), dict[Mismatch, list[Mapping[str, Any]]]()
@@ -29,7 +29,7 @@ def look_at_bundles(expected: Resources, data: Any) -> Iterator[Mismatch]:
         try:
             entries = read_entries([bundle]).entries
         except DataError:
-            yield Mismatch("an answer to a search is no Bundle")
+            yield Mismatch("an answer to a search is not a Bundle")
             return
         found = [(entry, meant) for entry in entries if (meant := _meant(expected, entry))]
         # a search with _summary=count has no entries, but a total
@@ -77,7 +77,7 @@ def _look_at(expected: Resources, part: Mapping[str, Any]) -> Iterator[Mismatch]
         return
     value = _value_of(quantity)
     if value is None:
-        yield Mismatch(f"{called}: values that are no numbers")
+        yield Mismatch(f"{called}: values that are not numbers")
     elif (low is not None and value < low) or (high is not None and value > high):
         yield Mismatch(f"{called}: values {outside(low, high, unit)}", expected.stops)
     if unit and unit not in (quantity.get("code"), quantity.get("unit")):

@@ -85,12 +85,14 @@ def save_object(
     import obstore
 
     suffix = PurePosixPath(item.key).suffix
+    # without an ETag, an object that has changed would be taken for the one that is kept
     kept = cache if item.etag else None
     if kept is not None and (path := kept.file(identity, item.size, suffix)) is not None:
         if object_of(item.key, obstore.head(store, item.key)) != item:
             raise ChangedError
         return path
     place = folder if kept is None else kept.folder
+    # by this name the cache knows, and removes, what a process left that was killed meanwhile
     path = place / f".part-{secrets.token_hex(16)}{suffix}"
     try:
         _write(store, item, path)

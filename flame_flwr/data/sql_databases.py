@@ -42,7 +42,7 @@ def open_database(
     try:
         parts = sqlalchemy.make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        raise ConfigError(f"{name}: `url` is no database's URL") from None
+        raise ConfigError(f"{name}: `url` is not a database's URL") from None
     kind = parts.drivername.partition("+")[0]
     if kind == "postgresql":
         from flame_flwr.data.sql_postgres import Postgres

@@ -29,6 +29,7 @@ _KIND_BY_TYPE: Mapping[str, Kind] = {
     "BOOLEAN": "bool",
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT"), "whole"),
     **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER"), "whole"),
+    # unsigned and wider ones may be beyond int64
     **dict.fromkeys(("UBIGINT", "HUGEINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL"), "number"),
     **dict.fromkeys(("VARCHAR", "UUID", "ENUM"), "text"),
     **dict.fromkeys(("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "time"),
@@ -83,6 +84,7 @@ class DuckDB:
                 self._connect() as connection,
                 stopped_after(seconds, connection.interrupt, self._name, self.where) as check,
             ):
+                # also for folders of tables: a database in memory cannot be opened read-only
                 connection.execute("BEGIN TRANSACTION READ ONLY")
                 yield read
         except self._driver.Error as error:

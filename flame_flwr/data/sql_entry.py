@@ -114,7 +114,7 @@ def read_sql(path: Path, name: str) -> str:
     try:
         text = decode_text(content).strip().rstrip(";").rstrip()
     except ValueError:
-        raise ConfigError(f"{name}: the file of `query` is no text", detail=str(path)) from None
+        raise ConfigError(f"{name}: the file of `query` is not text", detail=str(path)) from None
     if not text:
         raise ConfigError(f"{name}: the file of `query` is empty", detail=str(path))
     return text

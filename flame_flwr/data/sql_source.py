@@ -134,6 +134,7 @@ class _Limit:
             if self._bytes > self._limits.mb * 1e6:
                 raise self._beyond(f"{self._limits.mb:g} MB", "max-mb")
             for number, (column, cells) in enumerate(piece.items(), start=1):
+                # here, and not once all has come: a long reading that cannot end well ends now
                 try:
                     kinds[column] = merged([kinds.get(column, "empty"), cells.kind])
                 except TypeError:

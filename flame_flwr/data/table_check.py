@@ -53,7 +53,7 @@ def rows_by(subject: str) -> Iterator[None]:
 def look_at_files(table: Table, data: Any) -> Iterator[Mismatch]:
     """Yield what is not as expected of a node's files, ``[{key: bytes, ...}, ...]``."""
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
-        yield Mismatch("the data is no list of files")
+        yield Mismatch("the data is not a list of files")
         return
     meant = _meant(table, data)
     if not meant:
@@ -103,7 +103,7 @@ def _places(keys: Sequence[str], pattern: str) -> list[int]:
 def _look_at(table: Table, content: Any, subjects: Sequence[str]) -> Iterator[Mismatch]:
     """Look at a file; of another form than bytes, it is none."""
     if not isinstance(content, bytes | bytearray | memoryview) and not _is_frame(content):
-        yield Mismatch(f"{table.called} is no file")
+        yield Mismatch(f"{table.called} is not a file")
         return
     checks: dict[str, _ColumnCheck] = {}
     everybody, shifted = Tally(), False
@@ -127,7 +127,7 @@ def _look_at(table: Table, content: Any, subjects: Sequence[str]) -> Iterator[Mi
             for name, check in checks.items():
                 check.see(piece[name], people)
     except (ValueError, OverflowError):  # also pandas' own errors, and wrong encodings
-        yield Mismatch(f"{table.called} is no table in {table.encoding}")
+        yield Mismatch(f"{table.called} is not a table in {table.encoding}")
         return
     if shifted:  # pandas takes the first cells of all rows for an index then
         yield Mismatch(f"{table.called} has more cells in its rows than names in its first line")

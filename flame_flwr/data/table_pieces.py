@@ -195,6 +195,7 @@ def _column(parts: list[Cells]) -> Any:
     if kind == "text" or (kind == "bool" and lists):
         values = [value for part in parts for value in part.values]
         return pd.Series(values, dtype=_text_dtype() if kind == "text" else object)
+    # from the end, where a list lets go of a part without moving the others
     array = np.empty(sum(len(part.values) for part in parts), DTYPES.get(kind, "float64"))
     end = len(array)
     while parts:

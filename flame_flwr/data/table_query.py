@@ -112,6 +112,7 @@ class TableQuery:
                 {_name(name): _value(name, value) for name, value in parameters.items()},
                 _name(subject),
             )
+        # the last is json's, of brackets within brackets: what wrote this may be an analysis
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise DataError("a question for tables that cannot be read") from None
 

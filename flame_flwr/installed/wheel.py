@@ -51,12 +51,12 @@ def read_wheel(path: Path) -> Wheel:
     found = _NAME.fullmatch(path.name)
     if not found:
         raise ConfigError(
-            f"{path} is no wheel of flame-flwr: its name must be that which `pip wheel` gives it, "
+            f"{path} is not a wheel of flame-flwr: its name must be as `pip wheel` gives it, "
             "such as flame_flwr-1.0.0-py3-none-any.whl"
         )
     content = read_file(path)
     if not zipfile.is_zipfile(io.BytesIO(content)):
-        raise ConfigError(f"{path} is no wheel: it is not a zip file, or was cut")
+        raise ConfigError(f"{path} is not a wheel: it is not a zip file, or was cut")
     return Wheel(path.name, found.group(1), content)
 
 

@@ -184,6 +184,7 @@ def read_certificates(path: str, what: str) -> bytes:
     import ssl
 
     try:
+        # as text it must be ASCII, and what stands around the certificates may be anything
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
             cadata=certificates.decode("ascii", "ignore")
         )

@@ -92,9 +92,10 @@ def check_endpoint(endpoint: str, what: str, allow_http: bool, mend: str) -> str
     try:
         parts = urlsplit(endpoint)
         host, port = parts.hostname or "", parts.port
+        # the text itself: urlsplit takes line ends and tabs out of it, and says nothing
         odd = not _ENDPOINT.fullmatch(endpoint) or port == 0
         if is_ip_address(host):
-            ip_address(host)
+            ip_address(host)  # a ValueError for what looks like one and is none, such as 10.1
     except ValueError:
         odd = True
     if odd:
@@ -111,5 +112,8 @@ def check_endpoint(endpoint: str, what: str, allow_http: bool, mend: str) -> str
 
 
 def is_ip_address(host: str) -> bool:
-    """Tell whether a host would be read as an IP address, also as one that cannot be."""
+    """Tell whether a host would be read as an IP address, also as one that cannot be.
+
+    By the rule of https://url.spec.whatwg.org/#ends-in-a-number-checker, which obstore has.
+    """
     return ":" in host or bool(_LIKE_AN_ADDRESS.fullmatch(host))

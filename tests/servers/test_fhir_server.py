@@ -118,8 +118,8 @@ VAGUE = ["", " ", None, []]
 WRONG = [
     *((each, "what came is a Bundle that has a next page and") for each in leads_to(*VAGUE)),
     (page(link=[{"relation": "next"}]), "what came is a Bundle that has a next page and"),
-    (page(link={"relation": "next"}), "what came is a Bundle whose `link` is no list"),
-    (page(link="Patient?_page=3"), "what came is a Bundle whose `link` is no list"),
+    (page(link={"relation": "next"}), "what came is a Bundle whose `link` is not a list"),
+    (page(link="Patient?_page=3"), "what came is a Bundle whose `link` is not a list"),
     *((each, "its next link: it makes no URL") for each in leads_to(*NO_URL)),
     (
         Response('{"resourceType": "Bundle", "link": [{"relation": "next", "url": "x\\ud800"}]}'),
@@ -133,11 +133,11 @@ WRONG = [
     (outcome(410, "expired", "Maria Muster"), "has forgotten this search meanwhile (410)"),
     (outcome(410, "expired", "Maria Muster"), "(OperationOutcome: error expired)"),
     (outcome(500, "exception", "Maria Muster"), "a trouble of its own (500)"),
-    (outcome(200, "too-costly", "Maria Muster"), "what came is no FHIR resource"),
+    (outcome(200, "too-costly", "Maria Muster"), "what came is not a FHIR resource"),
     (outcome(422, "Maria-Muster", "Maria Muster"), "a trouble of its own (422)"),
-    (resource({"resourceType": "Patient", "id": "Muster"}), "what came is no Bundle"),
-    (PlainTextResponse("Maria Muster"), "what came is no FHIR resource"),
-    (Response("[" * 100_000), "what came is no FHIR resource"),
+    (resource({"resourceType": "Patient", "id": "Muster"}), "what came is not a Bundle"),
+    (PlainTextResponse("Maria Muster"), "what came is not a FHIR resource"),
+    (Response("[" * 100_000), "what came is not a FHIR resource"),
     (RedirectResponse("http://127.0.0.1:9/Muster"), "sends elsewhere (307)"),
 ]
 

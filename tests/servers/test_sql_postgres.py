@@ -181,7 +181,11 @@ FAILS = [
     ("select nothing from ward.visits", "", "a table or column that is read is not there"),
     ("select * from notes", "", "column 2 of what is read has a type that pandas has not"),
     ("select array[1] as n", "", "column 1 of what is read has a type that pandas has not"),
-    ("select note::int as n from notes", "", "fails at a value, such as a text that is no number"),
+    (
+        "select note::int as n from notes",
+        "",
+        "fails at a value, such as a text that is not a number",
+    ),
     ("select 'infinity'::date as n", "", "or a date beyond all calendars"),
     ("select '-infinity'::timestamp as n", "", "or a date beyond all calendars"),
     ("selec 1", "", "it must be one SELECT"),

@@ -64,7 +64,7 @@ def test_oldest_come_first(state_dir):
 
 
 def test_what_is_no_state_dir_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="is no `state-dir`"):
+    with pytest.raises(ConfigError, match="is not a `state-dir`"):
         clean(tmp_path, 30)
 
 

@@ -87,3 +87,12 @@ def test_a_missing_page_is_noticed(data):
 def test_what_is_no_entry_is_an_error(entry):
     with pytest.raises(DataError, match="Bundle"):
         read({"resourceType": "Bundle", "entry": entry})
+
+
+def test_bundles_too_deep_in_each_other_are_an_error():
+    """Python 3.13 reads such JSON."""
+    deep = bundle(*FOUR)
+    for _ in range(5000):
+        deep = bundle(deep)
+    with pytest.raises(DataError, match="too deep in each other"):
+        read(deep)

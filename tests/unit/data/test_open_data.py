@@ -93,7 +93,10 @@ def test_a_function_may_return_the_data_itself(folder, module, context):
     [
         ("made_up_hospital:nothing", "the function that `data` in the node's config names cannot"),
         ("no_such_package.at_all:f", "the function that `data` in the node's config names cannot"),
-        ("made_up_hospital:not_a_function", "what `data` in the node's config names is no funct"),
+        (
+            "made_up_hospital:not_a_function",
+            "what `data` in the node's config names is not a funct",
+        ),
     ],
 )
 def test_what_is_no_function_is_in_the_detail(module, context, reference, said, call):

@@ -69,7 +69,7 @@ def test_what_is_chosen_is_read(datasets, context):
         ("", "must hold [[dataset]] tables"),
         ("dataset = 3", "must hold [[dataset]] tables"),
         ("x = 1\n" + DATASET, "must hold [[dataset]] tables and nothing else"),
-        ("[[dataset]", "is no TOML: `flame-flwr data list` names the line to mend"),
+        ("[[dataset]", "is not TOML: `flame-flwr data list` names the line to mend"),
         (DATASET + DATASET, "two datasets have the same name"),
         (DATASET.replace('name = "n"\n', ""), "`name` is missing in `datasets`, dataset 1"),
         (DATASET.replace('projects = ["*"]\n', ""), "`projects` is missing in"),

@@ -57,7 +57,7 @@ def test_a_search_for_a_count_has_a_total():
     assert texts(patients, [{"Patient?_summary=count": counted}]) == []
     assert texts(patients, [{"Encounter?_summary=count": counted}]) != []
     assert texts(patients, [{"Patient": {"no": "bundle"}}]) == [
-        "an answer to a search is no Bundle"
+        "an answer to a search is not a Bundle"
     ]
 
 
@@ -73,7 +73,7 @@ def panel(*components, **own):
     return {**weight(code="panel"), "valueQuantity": None, "component": list(components), **own}
 
 
-NO_NUMBER = "Observation with the code 29463-7: values that are no numbers"
+NO_NUMBER = "Observation with the code 29463-7: values that are not numbers"
 NO_VALUE = "Observation with the code 29463-7: no valueQuantity in some of them"
 OUTSIDE = "Observation with the code 29463-7: values outside 1 to 400 kg"
 OTHER_UNIT = "Observation with the code 29463-7: values in another unit than kg"

@@ -94,8 +94,8 @@ NOT_AS_EXPECTED = [
         {},
         ["column 'patient' holds other things than whole numbers"],
     ),
-    (b"age\n\xff\n", AGED, {}, ["is no table in utf-8-sig"]),
-    ("age,sex\n54,f\n61,m,x\n", AGED, {}, ["is no table in utf-8-sig"]),
+    (b"age\n\xff\n", AGED, {}, ["is not a table in utf-8-sig"]),
+    ("age,sex\n54,f\n61,m,x\n", AGED, {}, ["is not a table in utf-8-sig"]),
     # pandas takes the first cells for an index then, and every column is the next one
     ("age,sex\n54,70,\n", AGED, {}, ["has more cells in its rows than names in its first line"]),
     ("", AGED, {}, ["has no column 'age'", "has fewer than 1 rows"]),
@@ -253,9 +253,9 @@ def test_the_very_name_comes_before_a_pattern():
 
 
 def test_what_is_no_file_is_found():
-    assert texts(Table("p.csv"), [3]) == ["the data is no list of files"]
+    assert texts(Table("p.csv"), [3]) == ["the data is not a list of files"]
     for content in (3, "a\n1\n"):
-        assert texts(Table("p.csv"), [{"p.csv": content}]) == ["p.csv is no file"]
+        assert texts(Table("p.csv"), [{"p.csv": content}]) == ["p.csv is not a file"]
 
 
 def test_a_table_of_a_database_is_looked_at_as_a_file_is():

@@ -90,8 +90,8 @@ def test_pip_installs_it(wheel, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("numpy-2.0.0-py3-none-any.whl", b"", "is no wheel of flame-flwr"),
-        ("flame_flwr-1.0.tar.gz", b"", "is no wheel of flame-flwr"),
+        ("numpy-2.0.0-py3-none-any.whl", b"", "is not a wheel of flame-flwr"),
+        ("flame_flwr-1.0.tar.gz", b"", "is not a wheel of flame-flwr"),
         ("flame_flwr-1.0-py3-none-any.whl", b"cut", "it is not a zip file, or was cut"),
         ("flame_flwr-1.0-py3-none-any.whl", None, "cannot be read: No such file"),
     ],

@@ -91,7 +91,7 @@ def test_an_unreadable_rule_ends_the_start(monkeypatch, key, text, why):
         ),
         ('disclosure = "MinCount(0)"', ["in this node's registry: MinCount: k must be an integer"]),
         ("disclosure = 5", ["`datasets`"]),
-        ("disclosure = ", ["the registry is no TOML"]),
+        ("disclosure = ", ["the registry is not TOML"]),
         (None, ["the registry cannot be read (FileNotFoundError)"]),
     ],
 )
