@@ -175,7 +175,7 @@ def readable(
         if name not in reserved
         and _is_name(name)
         and isinstance(value, int | float)
-        and not isinstance(value, bool)
+        and not isinstance(value, bool)  # which is an int, and no number to plot
         and (isinstance(value, float) or -(2**63) <= value < 2**63)
     }
     return found if len(found) <= most else dict(list(found.items())[:most])
@@ -214,7 +214,7 @@ def _is_name(name: object) -> bool:
         isinstance(name, str)
         and 0 < len(name.strip()) <= len(name) <= LONGEST
         and name.isprintable()
-        and not name.strip().startswith(FORMULA)
+        and not name.strip().startswith(FORMULA)  # spreadsheets skip spaces before a formula
     )
 
 

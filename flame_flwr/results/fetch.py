@@ -126,7 +126,7 @@ def fetch(place: str, run: str | None, to: str | Path) -> Path:
     """
     opened = RunsPlace(place)
     names = opened.names()
-    if run is None and names[:1] != [opened.own]:
+    if run is None and names[:1] != [opened.own]:  # a place's own run is listed first
         raise StoreError(f"{opened.place} is no run's own folder: say which run of it")
     name = opened.own if run is None else opened.choose(names, run)
     target = Path(to).expanduser().absolute() / name

@@ -128,6 +128,7 @@ class FilterRecord:
 
     def go_on(self) -> None:
         """Count from what nodes have spent in the runs before this one."""
+        # All that was spent before is one number now; the counts of this run start at 0.
         for one in (one for filters in self.nodes.values() for one in filters):
             one.before, one.counted, one.reported = one.answers, 0, 0
 

@@ -115,7 +115,7 @@ def _folder_of(analyzer: type[Any]) -> Path | None:
     """Return the folder of the app that a class is of; ``None`` where it is of none."""
     try:
         module = Path(inspect.getfile(analyzer)).absolute()
-    except (OSError, TypeError):  # at a prompt
+    except (OSError, TypeError):  # a class of a prompt or a notebook has no file
         return None
     for folder in list(module.parents)[:_FOLDERS]:
         if _app(folder):

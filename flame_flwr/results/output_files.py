@@ -281,7 +281,7 @@ def _content(value: Any, kind: str, name: str) -> bytes:
         return pickle.dumps(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:  # whose bytes are addresses
         return value.tobytes()
     raise ResultError(
         f"{name}: output_type 'bytes' needs bytes or an ndarray (not of objects); the result is a "

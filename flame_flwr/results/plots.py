@@ -240,6 +240,7 @@ def _fill(figure: Any, drawing: _Drawing) -> None:
     axes = figure.subplots()
     drawing.draw(axes)
     axes.set_xlabel("round")
+    # Of two rounds matplotlib would also mark the one and a half.
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(visible=True, alpha=0.3)
 
@@ -250,6 +251,7 @@ def _plain_settings() -> Iterator[None]:
     import matplotlib as mpl
 
     with mpl.rc_context(), warnings.catch_warnings():
+        # Of a letter that the font lacks, say: the run's log is no place for that.
         warnings.simplefilter("ignore")
         mpl.rcdefaults()
         # The salt makes ids that are random else: one run's page is the same however often made.

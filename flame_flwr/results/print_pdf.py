@@ -27,6 +27,7 @@ _PROGRAMS = (
 _OPTIONS = (
     "--headless=new",
     "--disable-gpu",
+    # A container's /dev/shm has 64 MB, of which a page of plots may want more.
     "--disable-dev-shm-usage",
     "--disable-extensions",
     "--disable-background-networking",
@@ -67,6 +68,7 @@ def print_pdf(page: Path, target: Path, seconds: float = _SECONDS) -> None:
             made = Path(folder, "report.pdf")
             _run([program, *_OPTIONS, *_as_root(), *_places(folder, made, page)], seconds)
             content = made.read_bytes() if made.is_file() else b""
+        # Its exit status does not tell: what counts is a PDF with its end.
         if not content.startswith(b"%PDF-") or b"%%EOF" not in content[-1024:]:
             raise StoreError(
                 f"{program} printed no PDF of {page}: open the page there, and print it"
@@ -86,6 +88,7 @@ def _as_root() -> list[str]:
 
 
 def _places(folder: str, made: Path, page: Path) -> list[str]:
+    # With the user's own profile, a browser that is open already would be asked, and print nothing.
     return [f"--user-data-dir={folder}/profile", f"--print-to-pdf={made}", page.absolute().as_uri()]
 
 

@@ -105,7 +105,7 @@ class PublicRecord:
         A message of user code may hold exact figures; the framework's own holds none.
         """
         text = text_of(error)
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt):  # which has no text
             text = "stopped by Ctrl-C"
         elif not self.exact:
             text = error.message if isinstance(error, FlameError) else ""
@@ -158,5 +158,6 @@ class PublicRecord:
 
     def _named(self, values: Mapping[str, _Value]) -> dict[str, _Value]:
         """Return what may be shown of something that there is for every name."""
+        # Of a private run no name at all: the noise on the result would hide nothing then.
         names: Sequence[str] | None = self._record.shown if self.exact else ()
         return {name: value for name, value in values.items() if names is None or name in names}

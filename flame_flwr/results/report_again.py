@@ -174,7 +174,7 @@ def _with_numbers(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(said: Any) -> dict[str, Any]:
-    odd = ("nan", "inf", "-inf")
+    odd = ("nan", "inf", "-inf")  # as `strict_json` writes them
     return {name: float(v) if v in odd else v for name, v in _table(said).items()}
 
 

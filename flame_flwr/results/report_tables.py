@@ -124,6 +124,7 @@ def nodes_table(about: dict[str, Any]) -> Table:
                 "; ".join(f"round {each['round']}: {each['why']}" for each in failed[:5]),
             ]
         )
+    # Nodes that did not come to the first round have failed at hello.
     absent = [each for each in about["failures"] if each["node"] not in about["nodes"]]
     rows += [[each["node"], "", "0", "", "", each["why"]] for each in absent[:_MOST_NODES]]
     header = ["node", "data", "rounds counted", "seconds of analysis", "sent", "failed"]
@@ -234,7 +235,7 @@ def filters_table(about: dict[str, Any]) -> Table:
             rows.append([node, name, str(one.get("by", "")), str(one.get("answers", "")), ""])
         if "epsilon" in said:
             budget = f"epsilon {_text(said['epsilon'])}, delta {_text(said['delta'])}"
-            rows[-1][-1] = f"{budget}, {said['holds']}"
+            rows[-1][-1] = f"{budget}, {said['holds']}"  # once: it is of all the node's filters
     return _without_end(
         ["node", "filter", "set by", "answers", "budget spent by all of them"], rows
     )

@@ -205,7 +205,7 @@ def file_as_json(path: Path, folder: Path) -> dict[str, Any]:
     """Return a file as ``run.json`` has it: its name relative to a folder, size and hash."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-        size = file.tell()
+        size = file.tell()  # of what was hashed: the file could be another one by its name now
     return {
         "name": Path(os.path.relpath(path, folder)).as_posix(),
         "bytes": size,

@@ -244,6 +244,7 @@ class RunRecord:
 
     def note_disclosure(self, node: str, rules: list[str]) -> None:
         """Note the disclosure rules that a node's answer went through."""
+        # A node says them with every answer; a change of its config during a run adds to them.
         if rules:
             known = dict.fromkeys([*self.disclosure.get(node, ()), *rules])
             self.disclosure[node] = list(known)[:_MOST_RULES]

@@ -154,6 +154,7 @@ def _library() -> _Library:
     megabytes: its parts are imported below a stand-in that is gone afterwards.
     """
     name = "tensorboardX"
+    # Where PyTorch is imported already, nothing is saved; a tensorboardX that is stays as it is.
     is_there = {name, "torch"} & sys.modules.keys()
     found = None if is_there else find_spec(name)
     if found is not None:

@@ -91,6 +91,7 @@ class Upload:
         # `run.json` comes last, so that who sees it may fetch everything that it names.
         for path in sorted(files, key=lambda path: path == folder / RECORD):
             store.put(path.relative_to(folder).as_posix(), path)
+        # With any of these left, the folder is not removed.
         return sum(not path.is_dir() for path in folder.rglob("*")) - len(files)
 
 

@@ -18,4 +18,5 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     ['node-2', 'node-10']
     """
     parts = re.split(r"(\d+)", name)
+    # The digits themselves come last: `node-1` and `node-01` have the same number.
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]

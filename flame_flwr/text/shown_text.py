@@ -80,6 +80,7 @@ def one_line_each(labels: Iterable[object], most: int = 10, longest: int = 60) -
     >>> one_line_each(["age", "weight[2J", 10**5000], most=2)
     'age, weight?[2J, ...'
     """
+    # No more than are needed: there may be a million columns.
     first = [one_line(label, longest) for label in islice(labels, most + 1)]
     return ", ".join([*first[:most], "..."] if len(first) > most else first)
 
@@ -105,7 +106,7 @@ def shown_lines(text: str, most: int) -> str:
 def _said(text: object) -> str:
     try:
         return str(text)
-    except Exception:
+    except Exception:  # an integer of too many digits, or a class of a stranger's
         return f"(a {type(text).__name__} that has no text)"
 
 

@@ -21,8 +21,9 @@ _LONGEST = 300
 _MOST = 20
 _DEEPEST = 4
 _BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_")
-_SHAPE = re.compile(r"(\w+)((?: [a-z][\w\[\]]*)?) [(]((?:\d+(?:, ?|(?=[)])))*)[)]")
-_OPENED = re.compile(r"(\w+)[(]")
+# `(?<!\w)`: tried at every letter of a long word, one that a stranger sends would take minutes.
+_SHAPE = re.compile(r"(?<!\w)(\w+)((?: [a-z][\w\[\]]*)?) [(]((?:\d+(?:, ?|(?=[)])))*)[)]")
+_OPENED = re.compile(r"(?<!\w)(\w+)[(]")
 _KINDS = {"int": "whole number", "float": "number", "str": "text", "bool": "yes or no"}
 _KINDS |= {"NoneType": "nothing", "ndarray": "array", "DataFrame": "table", "Series": "column"}
 _KINDS |= {"dict": "named values", "tuple": "list", "frozenset": "set", "complex": "complex number"}
@@ -147,6 +148,7 @@ def settings_in_words(owner: Any, words: str = "") -> str:
     given = {
         each.name: getattr(owner, each.name)
         for each in (fields(owner) if is_dataclass(owner) else ())
+        # What a class keeps out of its repr is nothing for a report, either.
         if each.repr and each.name not in _NEVER_SAID and not _is_default(each, owner)
     }
     return f"{name} ({arguments_in_words(given)})" if given else name

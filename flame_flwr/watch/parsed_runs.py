@@ -36,6 +36,7 @@ def _first(most: int) -> BeforeValidator:
 
 Text = Annotated[str, AfterValidator(lambda text: text[:_LONGEST])]
 MaybeText = Annotated[Text, BeforeValidator(lambda text: "" if text is None else text)]
+# Strict: pydantic takes "7" for 7 else. JavaScript counts exactly to 2**53.
 Count = Annotated[int, Strict(), Field(ge=0, lt=2**53)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 # In JSON, what is no number is a text.

@@ -211,6 +211,7 @@ def view_of_record(name: str, about: RecordedRun) -> RunView:
 def _nodes(about: RecordedRun) -> Iterator[LiveNode]:
     """Give the nodes as the last round has left them, or the failure that ended the run."""
     last = about.history[-1] if about.history else RecordedRound(0, 0.0)
+    # The round that ended the run is not in its history.
     at_the_end = {each.node: each.why for each in about.failures if each.round > about.rounds}
     failed = last.failed | at_the_end
     masked = bool((about.secure or {}).get("masked"))

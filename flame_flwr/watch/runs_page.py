@@ -52,7 +52,9 @@ def runs_page(runs: WatchedRuns) -> Starlette:
 
     def file(request: Request) -> Response:
         name, path = request.path_params["run"], request.path_params["path"]
+        # Always as a download of no type: HTML of a store would run beside the page's secret.
         answer = _sent(runs, name, path, "application/octet-stream")
+        # RFC 5987, with all signs spelled out: a name may hold quotes, or the end of a header.
         shown = quote(path.rpartition("/")[2], safe="")
         answer.headers["content-disposition"] = f"attachment; filename*=UTF-8''{shown}"
         return answer
@@ -69,7 +71,10 @@ def runs_page(runs: WatchedRuns) -> Starlette:
 
 def _parts(runs: WatchedRuns, chosen: str) -> dict[str, Any]:
     """Return the parts of the page: the place, its runs, and the one that is chosen or newest."""
-    listed = runs.runs()
+    try:
+        listed = runs.runs()
+    except StoreError as error:  # the page says so and looks again; else it would say no more
+        return {"place": runs.place, "run": _unreadable(runs.place, error)}
     parts: dict[str, Any] = {"place": runs.place, "runs": [_brief(run) for run in listed]}
     name = chosen or runs.newest()
     if not name:
@@ -77,8 +82,12 @@ def _parts(runs: WatchedRuns, chosen: str) -> dict[str, Any]:
     try:
         parts["run"] = asdict(runs.run(name))
     except StoreError as error:
-        parts["run"] = {"name": name, "status": "unreadable", "said": str(error)}
+        parts["run"] = _unreadable(name, error)
     return parts
+
+
+def _unreadable(name: str, error: StoreError) -> dict[str, str]:
+    return {"name": name, "status": "unreadable", "said": str(error)}
 
 
 def _brief(run: RunView) -> dict[str, Any]:

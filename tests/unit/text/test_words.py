@@ -2,6 +2,7 @@
 
 import enum
 import re
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,13 @@ class Hostile:
 )
 def test_values_are_words(value, expected):
     assert value_in_words(value) == expected
+
+
+@pytest.mark.parametrize("text", ["a" * 5000, "a_" * 2500, "a b" * 2000, "a (1, " * 1000])
+def test_a_long_text_of_a_stranger_is_read_at_once(text):
+    began = time.process_time()
+    form_in_words(text)
+    assert time.process_time() - began < 2
 
 
 def test_what_is_long_or_deep_is_cut():

@@ -9,6 +9,7 @@ import pytest
 from asgi_browser import Browser
 from watched_place import fill, finished, running, write_live
 
+from flame_flwr.errors import StoreError
 from flame_flwr.watch.event_stream import changes
 from flame_flwr.watch.guard import FILE_POLICY, Guard
 from flame_flwr.watch.runs_page import _parts, runs_page
@@ -48,6 +49,24 @@ def test_the_page_has_no_script_of_its_own_text_and_is_small(browser):
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|eval\(|\.style\b", answer.text)
     size = sum(len(each.read_bytes()) for each in STATIC.iterdir() if each.name.endswith(".js"))
     assert size < 50_000
+
+
+def test_a_place_that_cannot_be_listed_is_said_and_looked_at_again(tmp_path, monkeypatch):
+    runs = WatchedRuns(str(tmp_path))
+    write_live(tmp_path / NEWEST, running())
+
+    def away():
+        raise StoreError("the store cannot be reached")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs._place, "names", away)
+        parts = _parts(runs, "")
+    assert (parts["run"]["status"], parts["run"]["said"]) == (
+        "unreadable",
+        "the store cannot be reached",
+    )
+    runs._looked = float("-inf")
+    assert _parts(runs, "")["run"]["name"] == NEWEST
 
 
 def test_the_newest_run_is_shown_until_another_is_chosen(tmp_path):
