@@ -308,6 +308,10 @@ def _inside(family: Any, predictors: Numbers, means: Numbers) -> Any:
     """Tell of each row whether its mean is one of the family."""
     finite = np.isfinite(predictors) & np.isfinite(means)
     name = _name(family)
+    if _folds(family):
+        # The derivative that statsmodels takes of the mean is that of the positive side alone: from
+        # the other one steps lead away. R's `sqrt` link has no such predictors either (`valideta`).
+        finite &= predictors > 0
     if name == "Gaussian":
         return finite
     return finite & ((means >= 0) & (means <= 1) if name == "Binomial" else means > 0)
@@ -326,8 +330,17 @@ def _at_edge(family: Any, means: Numbers, mean: float | None) -> bool:
     return bool((least < _EDGE).any())
 
 
+def _folds(family: Any) -> bool:
+    """Tell whether a predictor and its negative have one mean, as with the square root as link."""
+    with np.errstate(all="ignore"):
+        below, above = family.link.inverse(np.array([-0.5, 0.5]))
+    return bool(below == above)
+
+
 def _leaves(family: Any) -> bool:
-    """Tell whether a link has means that the family cannot have."""
+    """Tell whether a link has predictors whose means the family cannot have."""
+    if _folds(family):
+        return True
     with np.errstate(all="ignore"):
         means = family.link.inverse(np.array([-30.0, -0.1, 0.1, 30.0]))
     return not (((means >= 0) & (means <= 1)) if _name(family) == "Binomial" else means > 0).all()

@@ -123,6 +123,6 @@ def next_question(
     if not fit.n:
         raise DataError(NO_ROWS)
     path = path if path is not None else study.path(fit, last)
-    path = next_step(path, fit, study.dispersion(fit))
+    path = next_step(path, fit, study.dispersion)
     asked = {**last, "coefficients": path.coefficients, "steps": path.steps}
     return (asked | {"stage": "final"} | study.finish(fit) if path.settled else asked), path

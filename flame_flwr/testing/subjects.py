@@ -129,7 +129,7 @@ class Subject:
 
         order = type(self.strategy()).__mro__
         above = order[: order.index(StarStrategy)]
-        own = [c for c in above if not c.__module__.startswith("flame_flwr.strategies.")]
+        own = [c for c in above if not c.__module__.startswith("flame_flwr.")]
         return self.client is not None or any(m in vars(c) for c in own for m in _MESSAGE_METHODS)
 
     @property
