@@ -26,6 +26,7 @@ from flame_flwr.node.approval import project_asked
 from flame_flwr.node.gate_folder import GateFolder
 from flame_flwr.node.ledger_file import trouble_with_ledger
 from flame_flwr.privacy.audit_log import AuditLog
+from flame_flwr.processes.threads import call_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,7 +123,7 @@ class StatusFile:
     def start(self) -> None:
         """Write the file now, and from now on in a thread of its own."""
         self.write()
-        threading.Thread(target=self._go_on, name="node-status", daemon=True).start()
+        call_beside(self._go_on, "node-status")
 
     def stop(self) -> None:
         """Write that the node has ended."""

@@ -221,6 +221,8 @@ class Statistic(ABC):
         rest = {key: _value(item) for key, item in form.items() if key != "statistic"}
         if set(rest) != {item.name for item in fields(found)}:
             raise ModelError(f"the form of a {found.__name__} has missing or unknown fields")
+        rules = rules_of(found)  # a user's statistic may have fields without one
+        rest |= {name: rules[name].restored(value) for name, value in rest.items() if name in rules}
         try:
             return found(**rest)
         except ModelError:

@@ -40,7 +40,7 @@ class Stratum(NamedTuple):
 
 def _check_strata(owner: str, strata: object) -> None:
     for stratum in strata if isinstance(strata, tuple) else [None]:
-        if not isinstance(stratum, tuple) or len(stratum) != len(Stratum._fields):
+        if not isinstance(stratum, Stratum):
             raise ModelError(f"{owner}: a stratum has {', '.join(Stratum._fields)}")
         site, label, hazards, n, events = stratum
         check_counts(owner, n, *events)
@@ -77,12 +77,13 @@ class BaselineHazards(Statistic):
     """
 
     times: tuple[float, ...] = field(metadata=parameter(check_edges))
-    strata: tuple[Stratum, ...] = field(metadata=combined(_in_order, (), check=_check_strata))
+    strata: tuple[Stratum, ...] = field(
+        metadata=combined(_in_order, (), check=_check_strata, entry=Stratum)
+    )
 
     def __post_init__(self) -> None:
-        """Check what may come from another party, and give its parts their names."""
+        """Check what may come from another party."""
         super().__post_init__()
-        object.__setattr__(self, "strata", tuple(Stratum(*each) for each in self.strata))
         for each in self.strata:
             check_lengths("BaselineHazards", self.times, each.hazards)
             check_lengths("BaselineHazards", each.events or self.times, self.times)

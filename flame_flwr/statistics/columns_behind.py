@@ -63,21 +63,18 @@ def made_of(
     if not pieces and people is None:
         return statistic
     of = () if people is None else (people,)
-    known = _Columns(pieces, of, () if places is None else (places,))
-    object.__setattr__(statistic, _ATTRIBUTE, known)
-    return statistic
+    return _remembering(statistic, _Columns(pieces, of, () if places is None else (places,)))
 
 
 def tell(statistic: Statistic, known: Behind) -> None:
     """Have a statistic that has arrived at the gate know what is said of its columns and people."""
-    object.__setattr__(statistic, _ATTRIBUTE, known)
+    _remembering(statistic, known)
 
 
 def keep_columns(before: Statistic, changed: _S) -> _S:
     """Return a changed statistic that remembers what the one before did."""
-    if (known := getattr(before, _ATTRIBUTE, None)) is not None:
-        object.__setattr__(changed, _ATTRIBUTE, known)
-    return changed
+    known = getattr(before, _ATTRIBUTE, None)
+    return changed if known is None else _remembering(changed, known)
 
 
 def merge_columns(one: Statistic, two: Statistic, merged: _S) -> _S:
@@ -90,7 +87,7 @@ def merge_columns(one: Statistic, two: Statistic, merged: _S) -> _S:
         places = tuple(part for each in both for part in each.places)
         # of pieces of which some do not say whose they are, the rows count
         known = _Columns(joined, of, places) if all(each.people for each in both) else None
-        object.__setattr__(merged, _ATTRIBUTE, known or _Columns(joined))
+        return _remembering(merged, known or _Columns(joined))
     return merged
 
 
@@ -109,6 +106,12 @@ def sources_behind(statistic: Statistic) -> set[str]:
 def without_columns(state: dict[str, Any]) -> dict[str, Any]:
     """Return a statistic's attributes without its columns, as they are pickled."""
     return {name: value for name, value in state.items() if name != _ATTRIBUTE}
+
+
+def _remembering(statistic: _S, known: Behind | _Columns) -> _S:
+    # Where `cached_property` keeps its values, too: what is no field is no part of what is frozen.
+    vars(statistic)[_ATTRIBUTE] = known
+    return statistic
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -56,6 +56,8 @@ class FieldRule:
         moved to their neighbours; ``None`` where all of them together are too few.
     grid : Grid, optional
         Where `merge` is addition: the grid that secure sums put the value on.
+    entry : type of named tuple, optional
+        Where the value is a tuple of these: JSON and the wire have them as lists.
     """
 
     merge: Callable[[Any, Any], Any]
@@ -64,6 +66,15 @@ class FieldRule:
     check: Callable[[str, Any], None] | None = None
     coarsen: Callable[[Any, int], Any] | None = None
     grid: Grid | None = None
+    entry: Any = None
+
+    def restored(self, value: Any) -> Any:
+        """Return a value that has arrived as the field holds it; one that does not fit as it is."""
+        entry = self.entry
+        if entry is None or not isinstance(value, tuple):
+            return value
+        is_entry = (isinstance(each, tuple) and len(each) == len(entry._fields) for each in value)
+        return tuple(map(entry._make, value)) if all(is_entry) else value
 
     @property
     def is_additive(self) -> bool:

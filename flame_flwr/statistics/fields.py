@@ -70,6 +70,7 @@ def combined(
     check: Callable[[str, Any], None] | None = None,
     coarsen: Callable[[Any, int], Any] | None = None,
     grid: Grid | None = None,
+    entry: Any = None,
 ) -> Metadata:
     """Return a rule of your own, as metadata; parameters as of :class:`FieldRule`.
 
@@ -78,7 +79,7 @@ def combined(
     >>> from dataclasses import field
     >>> either: frozenset[str] = field(metadata=combined(frozenset.union, frozenset()))
     """
-    return {KEY: FieldRule(merge, empty, withheld, check, coarsen, grid)}
+    return {KEY: FieldRule(merge, empty, withheld, check, coarsen, grid, entry)}
 
 
 def declared_as(rule: FieldRule) -> Metadata:

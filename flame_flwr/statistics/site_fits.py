@@ -61,7 +61,7 @@ _TYPES: Mapping[str, list[type]] = {"estimates": [str, float, float], "cells": [
 def _check_fits(owner: str, fits: object) -> None:
     """Refuse what is no tuple of fits: it may come from another party."""
     for fit in fits if isinstance(fits, tuple) else [None]:
-        if not isinstance(fit, tuple) or len(fit) != len(Fit._fields):
+        if not isinstance(fit, Fit):
             raise ModelError(f"{owner}: a fit has {', '.join(Fit._fields)}")
         parts = dict(zip(Fit._fields, fit, strict=True))
         check_counted(owner, parts["counted"])
@@ -115,15 +115,10 @@ class SiteFits(Statistic):
     (0.54, (('c', 'no complete rows'),))
     """
 
-    fits: tuple[Fit, ...] = field(metadata=combined(_in_order, (), check=_check_fits))
+    fits: tuple[Fit, ...] = field(metadata=combined(_in_order, (), check=_check_fits, entry=Fit))
     left_out: tuple[tuple[str, str], ...] = field(
         default=(), metadata=combined(_in_order, (), check=_check_left_out)
     )
-
-    def __post_init__(self) -> None:
-        """Check what may come from another party, and give its parts their names."""
-        super().__post_init__()
-        object.__setattr__(self, "fits", tuple(Fit(*fit) for fit in self.fits))
 
     @classmethod
     def from_data(
