@@ -1,9 +1,9 @@
 """The module that touches flwr's non-public modules: a new flwr is this file's work.
 
 Everything else in the framework imports flwr's public modules (``flwr.app``, ``flwr.clientapp``,
-``flwr.serverapp``, ``flwr.client``) or this one, but for ``flower_objects``, which has how messages
-arrive, ``flower_single_record``, which has what of a small one travels, and ``flower_node`` and
-``flower_node_state``, which have the node's program.
+``flwr.serverapp``, ``flwr.client``) or this one, but for ``flower_objects`` and ``flower_arrays``,
+which have how messages arrive, ``flower_single_record``, which has what of a small one travels, and
+``flower_node`` and ``flower_node_state``, which have the node's program.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 from flame_flwr.flower import message_like
-from flame_flwr.flower_objects import lean_arrays
+from flame_flwr.flower_arrays import lean_arrays
 from flame_flwr.flower_single_record import SINGLE
 from flame_flwr.installed.versions import moved
 from flame_flwr.log import logger

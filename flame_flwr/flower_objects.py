@@ -8,18 +8,17 @@ own pace and within a limit.
 
 from __future__ import annotations
 
-import io
-import json
 import sys
 from collections import deque
 from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from flwr.app import Array, Error, RecordDict
+from flwr.app import Error, RecordDict
 
 from flame_flwr.flower import message_like
+from flame_flwr.flower_arrays import TooLargeError, lean_arrays
 from flame_flwr.flower_single_record import SINGLE, single_record
 from flame_flwr.installed.versions import moved
 
@@ -30,8 +29,6 @@ try:
     from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
     from flwr.proto.runtime_pb2 import PullAppMessagesRequest
     from flwr.supercore.inflatable.inflatable_object import (
-        get_object_body,
-        get_object_children_ids_from_object_content,
         get_object_type_from_object_content,
         iterate_object_tree,
     )
@@ -39,7 +36,6 @@ try:
     from flwr.supercore.inflatable.inflatable_utils import (
         ObjectPullError,
         ObjectUnavailableError,
-        inflatable_class_registry,
         inflate_object_from_contents,
     )
 except ImportError as error:
@@ -56,9 +52,7 @@ __all__ = [
     "TOO_LARGE",
     "UNREADABLE",
     "ArrivingReply",
-    "TooLargeError",
     "is_remote",
-    "lean_arrays",
     "pull_replies",
     "unreadable",
 ]
@@ -84,10 +78,6 @@ _HELD = 64 * 2**20
 
 _AT_A_TIME = 2**24
 _OBJECTS_AT_A_TIME = 32
-
-
-class TooLargeError(Exception):
-    """A reply has more bytes than may be, or grows to more when it is put together."""
 
 
 def is_remote(grid: Grid) -> bool:
@@ -224,7 +214,7 @@ class ArrivingReply:
         return not self._pending
 
     def let_go(self) -> None:
-        """Hold nothing of what may not become whole for long: it can be pulled once more."""
+        """Let go of the bytes of a reply that may stay incomplete: they can be pulled again."""
         self._pending.extend(self._contents)
         self._contents.clear()
         self.held = 0
@@ -263,7 +253,7 @@ def unreadable(error: Exception) -> str:
 
 
 def _check_records(contents: dict[str, bytes]) -> None:
-    """See, before anything is built, that only arrays are large."""
+    """Check, before anything is built, that only arrays are large."""
     bulk = described = other = 0
     for content in contents.values():
         kind = get_object_type_from_object_content(content)
@@ -279,7 +269,7 @@ def _check_records(contents: dict[str, bytes]) -> None:
 
 @contextmanager
 def _bounded_responses(grid: Any, most: int) -> Iterator[None]:
-    """Refuse, within the block, what the SuperLink sends, by the size that it says first."""
+    """Within the block, refuse what the SuperLink sends if the size that it announces is larger."""
     # httpx calls a response's hooks when its head is there and its body has not been read.
     client = grid._runtime_client._client
     hooks = client.event_hooks
@@ -294,65 +284,3 @@ def _bounded_responses(grid: Any, most: int) -> Iterator[None]:
         yield
     finally:
         client.event_hooks = hooks
-
-
-@contextmanager
-def lean_arrays(most: int | None = None) -> Iterator[None]:
-    """Put arrays that arrive within the block together in one buffer, chunk by chunk.
-
-    Flower's own ``Array.inflate`` holds an array three times while it does so: its chunks, a
-    buffer that grows, and a copy of it. Here a chunk is let go when it has been copied.
-
-    Parameters
-    ----------
-    most : int, optional
-        How many bytes the arrays may have together: an array may name a chunk many times.
-    """
-    # Flower looks classes up by name in this dict (1.41, 1.42), and has no other place to plug in.
-    registry = cast(dict[str, Any], inflatable_class_registry)
-    flowers = registry[Array.__name__]
-    registry[Array.__name__] = _LeanArray(most)
-    try:
-        yield
-    finally:
-        registry[Array.__name__] = flowers
-
-
-class _LeanArray:
-    """Stands for Flower's ``Array`` where objects are put together."""
-
-    def __init__(self, most: int | None) -> None:
-        self._left = most
-
-    def inflate(self, content: bytes, children: dict[str, Any] | None = None) -> Array:
-        chunks = dict(children or {})
-        about = json.loads(get_object_body(content, Array))
-        ids = get_object_children_ids_from_object_content(content)
-        # The sender's choice: an index may be anything, and one chunk be named a million times.
-        places = [ids[number] for number in about["arraychunk_ids"]]
-        if set(places) != set(chunks):
-            raise ValueError("an array that arrived has not the chunks that it names")
-        sizes = {place: len(chunk.data) for place, chunk in chunks.items()}
-        self._spend(sum(sizes[place] for place in places))
-        first: dict[str, int] = {}
-        last = {place: number for number, place in enumerate(places)}
-        buffer = io.BytesIO()  # gives its bytes away without a copy
-        for number, place in enumerate(places):
-            first.setdefault(place, buffer.tell())
-            buffer.write(chunks[place].data)
-            if last[place] == number:
-                chunks[place].data = memoryview(b"")
-        data = buffer.getvalue()
-        # Another array may have an equal chunk, which is this very object: it finds the bytes here.
-        for place, begin in first.items():
-            chunks[place].data = memoryview(data)[begin : begin + sizes[place]]
-        return Array(
-            dtype=about["dtype"], shape=tuple(about["shape"]), stype=about["stype"], data=data
-        )
-
-    def _spend(self, size: int) -> None:
-        if self._left is None:
-            return
-        self._left -= size
-        if self._left < 0:
-            raise TooLargeError

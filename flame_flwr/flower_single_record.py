@@ -54,7 +54,7 @@ _MESSAGES: ContextVar[Sequence[Message]] = ContextVar("messages", default=())
 
 @contextmanager
 def leaving_out_known(messages: Sequence[Message]) -> Iterator[None]:
-    """Have Flower's Grid push, within the block, of messages with a single record only that."""
+    """Within the block, have Flower's Grid push only the record of messages that have one."""
     _push_less()
     before = _MESSAGES.set(messages)
     try:

@@ -26,7 +26,7 @@ def declared(
 
 
 def check_proximal(tree: Tree, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
-    """Check that where Flower's FedProx merges, the analyzer trains with its term.
+    """Check that the analyzer trains with the term of FedProx where Flower's FedProx merges.
 
     Raises
     ------

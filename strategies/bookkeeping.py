@@ -54,7 +54,7 @@ class Bookkeeping:
         record.metric_names.update(self._keys)
 
     def note(self, entry: RoundRecord, reply: Reply) -> Failure | None:
-        """Keep what there is to know of one answer.
+        """Keep what can be known of one answer.
 
         Returns
         -------
@@ -134,5 +134,5 @@ class Bookkeeping:
 
 
 def in_order(nodes: Iterable[str], values: Mapping[str, _V]) -> dict[str, _V]:
-    """Return what there is by node in participant order, and not in that of arrival."""
+    """Return values by node in participant order, in place of the order of arrival."""
     return {node: values[node] for node in nodes if node in values}

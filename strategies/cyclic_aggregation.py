@@ -24,7 +24,7 @@ __all__ = ["CyclicAggregation", "GoesOn"]
 
 @dataclass(frozen=True, kw_only=True)
 class GoesOn(Reduction):
-    """The model that goes on to the next node: that of the last one in line."""
+    """The model of the last node in line: it is what goes on to the next one."""
 
     non_finite: NonFinite | None = None
 
@@ -106,7 +106,7 @@ class CyclicAggregation(ReduceAggregation):
         self._form = None if model is None else _form_of(model)
 
     def _check(self, node: str, value: Any) -> None:
-        """Refuse what other nodes could not go on with, or what would be refused later."""
+        """Refuse a model that no other node could go on with, and what would be refused later."""
         if not isinstance(value, Mapping) or self.model not in value:
             return  # the declared reductions say so
         form = _form_of(value[self.model])

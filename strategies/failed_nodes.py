@@ -26,7 +26,7 @@ _SHORT, _LONGEST = 300, 5000
 
 
 def check_sender(run: Run, reply: Reply, when: str, *before: Container[str]) -> None:
-    """Refuse what a strategy of a user's own hands over twice, or of no node of the run.
+    """Refuse an answer that a user's strategy hands over twice, or that no node of the run sent.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def fail_round(run: Run, entry: RoundRecord, node: str, failure: Failure) -> Non
     NodeFailedError
         ``on-failure`` is not ``skip``.
     """
-    why = _said(run.record, failure)
+    why = _in_words(run.record, failure)
     _note(run.record, entry, node, why)
     if run.settings.on_failure != "skip":
         shared = failure.traceback if run.record.public.exact else ""
@@ -75,7 +75,7 @@ def fail_evaluation(run: Run, node: str, failure: Failure) -> str:
     NodeFailedError
         ``on-failure`` is not ``skip``.
     """
-    why = _said(run.record, failure)
+    why = _in_words(run.record, failure)
     number = len(run.record.history)
     run.record.failures.append({"round": number, "node": node, "why": f"evaluation: {why}"})
     if run.settings.on_failure != "skip":
@@ -123,13 +123,13 @@ def check_enough(run: Run, entry: RoundRecord) -> None:
 
 
 def _note(record: RunRecord, entry: RoundRecord, node: str, why: str) -> None:
-    """Keep a failure's text, once as it is and short in its round: there may be many rounds."""
+    """Keep a failure's text: whole in the list of failures, and short in its round."""
     entry.failed[node] = one_line(why, _SHORT)
     entry.node_metrics.pop(node, None)  # noted as it came, before the aggregation refused it
     record.failures.append({"round": entry.round, "node": node, "why": why})
 
 
-def _said(record: RunRecord, failure: Failure) -> str:
+def _in_words(record: RunRecord, failure: Failure) -> str:
     """Return a failure in words; of a private run without the text that a node shares."""
     # A node that shares tracebacks shares its errors' texts, and these may quote a figure.
     if not record.public.exact and failure.traceback:

@@ -23,7 +23,10 @@ _MERGED_BY = {"scaffold": "Scaffold", "fednova": "FedNova"}
 
 
 class ModelTraining(ReduceStrategy):
-    """Averages numbers beside a model, and wants analyzers that train it in one way."""
+    """Averages numbers beside a model, and checks that analyzers train for it.
+
+    How models are merged is a subclass's matter.
+    """
 
     by: Any = "local_n_samples"
     metrics: Any = ()
@@ -69,7 +72,7 @@ class ModelTraining(ReduceStrategy):
         return {key: Mean() if of is None else WeightedMean(of, like=0.0) for key, of in weights}
 
     def _metric_weights(self) -> dict[Any, Any]:
-        """Return what weighs each metric: what is said, else rows of tests for scores of tests.
+        """Return what weighs each metric: as declared, or rows of tests for scores of tests.
 
         Raises
         ------

@@ -152,6 +152,7 @@ class ReduceAggregation(Aggregation):
             return
         if self._current.reduction is not None:
             return
+        # What weighs a mean, and what names buffers, is used and not merged.
         weights = [getattr(leaf.reduction, "by", None) for leaf in self._current.leaves()]
         heads = [by.partition(".")[0] for by in weights if isinstance(by, str)]
         known = {*self._current.children, *weights, *heads, *self._unused, BUFFERS}

@@ -174,7 +174,7 @@ class ReduceStrategy(StarStrategy):
     # ---- to override -------------------------------------------------------------------
 
     def update(self, merged: Any, last: Any) -> Any:
-        """Make the aggregate of what was merged; by default it is that.
+        """Make the aggregate from what was merged; by default it is just that.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class ReduceStrategy(StarStrategy):
         return merged
 
     def finalize(self, aggregate: Any, evaluations: Mapping[str, dict[str, float]]) -> Any:
-        """Make of the last aggregate what files are written of; by default it is that.
+        """Turn the last aggregate into what the files are made from; by default it stays as it is.
 
         Parameters
         ----------
@@ -207,6 +207,7 @@ class ReduceStrategy(StarStrategy):
         self, flame: FlameHandle, nodes: tuple[str, ...], simple_analysis: bool
     ) -> Aggregation:
         """Return what merges as declared."""
+        # Here, and not when it is built: the model may declare a single round.
         if not simple_analysis:
             _need_convergence(self)
         self.flame = flame
@@ -220,7 +221,7 @@ class ReduceStrategy(StarStrategy):
         return self._aggregates(self, nodes, simple=simple_analysis, sums=self._run_sums)
 
     def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
-        """Check that an analyzer trains as what is declared needs it to.
+        """Check that an analyzer trains in the way that the declared reductions need.
 
         Raises
         ------
@@ -253,7 +254,7 @@ class ReduceStrategy(StarStrategy):
         self.secure = secure
 
     def summary(self) -> None:
-        """Log what is run, but for in this process."""
+        """Log what is run, except in this process."""
         if runtime() != "process":
             leaves = self._tree(2).leaves()
             reductions = "; ".join(f"{leaf.name} {leaf.reduction}" for leaf in leaves)
@@ -271,7 +272,7 @@ class ReduceStrategy(StarStrategy):
         return {"strategy": type(self).__qualname__, "reductions": kinds, **sums}
 
     def in_words(self) -> str:
-        """Return what is merged how, for readers who write no Python."""
+        """Return how each key is merged, for readers who write no Python."""
         merged = [
             f"{leaf.name.strip('`()')} by {leaf.reduction.in_words()}"
             for leaf in self._tree(2).leaves()

@@ -63,7 +63,7 @@ def messages_for(
 
 
 def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
-    """Return what a strategy has returned, once it is messages to nodes, one each.
+    """Return the messages that a strategy has made, after a check that each is for another node.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def checked(messages: Any, nodes: dict[int, str], owner: str) -> list[Message]:
 def each_checked(
     messages: Any, names: Callable[[], dict[int, str]], owner: str
 ) -> Iterator[Message]:
-    """Yield what a strategy has returned, as far as it is messages to nodes, one each.
+    """Yield the messages that a strategy has made, each after a check that it is for another node.
 
     A node's address may change while others are asked, so `names` is called for each.
 

@@ -56,7 +56,7 @@ class RunSums:
         self._masked_by: dict[str, str] = {}
 
     def take(self, session: str, greetings: Sequence[Greeting]) -> None:
-        """Take who has said hello as those who sum together.
+        """Have the nodes that said hello be the ones that sum together.
 
         Raises
         ------
@@ -77,6 +77,7 @@ class RunSums:
             raise NodeFailedError(
                 f"secure sums: {', '.join(lacking)} said no key for them: upgrade flame-flwr there"
             )
+        # Too few are refused by each node, too: no server is trusted with that.
         if len(entries) < FEWEST:
             raise NodeFailedError(
                 f"secure sums need {FEWEST} nodes or more, and here are {len(entries)}: of two, "
@@ -92,7 +93,7 @@ class RunSums:
         self._made_up = simulated or runtime() == "process"
 
     def said(self, number: int | None, *, first: bool) -> dict[str, str]:
-        """Return what a round's messages say, or an evaluation's.
+        """Return what the messages of a round, or of the evaluation, say of the sums.
 
         Parameters
         ----------
@@ -142,7 +143,7 @@ class RunSums:
         return self._scores[1]
 
     def begin(self, number: int, tree: Tree | None = None) -> GridRound:
-        """Return what adds up the answers of a round, by its tree, or of the evaluation after."""
+        """Return what adds up the answers: of a round, if there is a tree, or the evaluation."""
         declared = self.declared(None if tree is None else number)
         if tree is None:
             assert self._scores is not None

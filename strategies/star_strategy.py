@@ -210,7 +210,7 @@ class StarStrategy(RoundLoop):
         Parameters
         ----------
         simple_analysis : bool
-            What the model says; the strategy's own word and a convergence count more.
+            What the model says. What the strategy itself says, and a convergence, go before it.
         """
         if self.simple_analysis is not None:
             return self.simple_analysis
@@ -245,7 +245,7 @@ class StarStrategy(RoundLoop):
             )
 
     def check_analyzer(self, analyzer: type[StarAnalyzer], arguments: Mapping[str, Any]) -> None:
-        """Check that an analyzer does its part of what this strategy says; nothing by default.
+        """Check that an analyzer fits this strategy; by default nothing is checked.
 
         It is called when a model is built.
 
@@ -328,6 +328,7 @@ class StarStrategy(RoundLoop):
             See there. What a user's aggregator raises comes through as itself.
         """
         settings = settings_for(self, settings, timeout)
+        # Before the nodes are greeted, which may take long: a checkpoint may be none to go on with.
         kept = checkpoint.open(settings.resume) if checkpoint is not None else None
         run = start_run(self, grid, settings, record, simple_analysis, num_rounds, kept)
         with self._under_way(run):

@@ -135,7 +135,7 @@ def _transport(
     record: RunRecord,
     kept: AnalysisState | None,
 ) -> Transport:
-    """Return what asks the nodes: nodes in this process are a transport themselves."""
+    """Return the transport; nodes in this process are one themselves."""
     if isinstance(grid, Transport):
         return grid
     return_freed_memory()

@@ -52,7 +52,7 @@ def strategy(
 
 
 def check_strategy(name: str, thing: Any) -> None:
-    """Refuse what a plug-in offers where it is no strategy.
+    """Refuse what a plug-in offers if it is no strategy.
 
     Raises
     ------
@@ -73,7 +73,8 @@ def _made(
     instead_of: StarStrategy | None,
     run_config: Mapping[str, Any] | None,
 ) -> StarStrategy:
-    """Call a plug-in with what it takes of what there is."""
+    """Call a plug-in with those of the model's arguments that it takes."""
+    # Only what it names: one that does not take `aggregator_kwargs` need not know of them.
     own = ("aggregator", "aggregator_kwargs", "simple_analysis", "allow_pickle")
     given = {key: getattr(instead_of, key) for key in own if hasattr(instead_of, key)}
     given["run_config"] = dict(run_config or {})

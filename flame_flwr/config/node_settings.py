@@ -234,6 +234,7 @@ class NodeSettings:
             raise ConfigError(f"`name` in the node config must not be `{AGGREGATOR_ID}`")
         if len(settings.hospital) > 200 or not settings.hospital.isprintable():
             raise ConfigError("`hospital` in the node config must be one line of at most 200 signs")
+        # 0 stands for no limit in these, so that `is_positive` will not do.
         for name in ("memory-gb", "cpu-minutes", "answers-per-day", "epsilon-total"):
             if not 0 <= getattr(settings, name.replace("-", "_")) < math.inf:
                 raise ConfigError(f"`{name}` in the node config must be 0 or a finite number above")

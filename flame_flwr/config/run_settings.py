@@ -191,6 +191,7 @@ class RunSettings:
         check_results(settings.results)
         nodes = settings.nodes
         if isinstance(nodes, str):
+            # In here, as Flower refuses keys that an app does not list, and apps list `nodes`.
             if asking := _ASKING.fullmatch(nodes.strip()):
                 nodes = asking["nodes"]
                 settings = replace(settings, approval_within=float(asking["seconds"] or 0))
@@ -227,6 +228,7 @@ RUN_KEYS = keys_of(RunSettings)
 
 
 def _names(text: str) -> tuple[str, ...] | int:
+    # A number alone is a count, also in quotes.
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if len(names) == 1 and names[0].isdecimal():
         return int(names[0])

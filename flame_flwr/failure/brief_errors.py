@@ -16,7 +16,7 @@ __all__ = ["show_errors_briefly"]
 
 
 def show_errors_briefly() -> None:
-    """Have what Flower logs of this process's errors be brief from now on."""
+    """Make what Flower logs of this process's errors brief from now on."""
     logger = logging.getLogger("flwr")
     if not any(isinstance(each, _Brief) for each in logger.filters):
         logger.addFilter(_Brief())

@@ -84,7 +84,7 @@ def loops(step: TracebackType) -> Iterator[ast.comprehension]:
 
 
 def passed_on(error: BaseException, frame: FrameType, name: str) -> set[str]:
-    """Return the names under which the code that failed has what a caller of it has under another.
+    """Return what a caller's value is called in the code that failed: it may have several names.
 
     Parameters
     ----------

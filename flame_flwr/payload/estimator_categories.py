@@ -16,7 +16,7 @@ _LARGEST = 2**63
 
 
 def wrong_categories(fitted: dict[str, Any], features: int) -> Iterator[tuple[str, str]]:
-    """Look at an encoder: scikit-learn makes places in a sparse array of these, and looks at none.
+    """Check an encoder's categories: scikit-learn makes places in a sparse array of them.
 
     SciPy then writes wherever they say.
 
@@ -42,7 +42,7 @@ def wrong_categories(fitted: dict[str, Any], features: int) -> Iterator[tuple[st
         yield "categories_", "has infrequent ones, which do not travel"
     try:
         numbers = np.dtype(fitted.get("dtype")).kind in "biuf"
-    except TypeError:
+    except TypeError:  # of what names no type of NumPy's
         numbers = False
     if not numbers:
         yield "dtype", "is none of numbers"
@@ -67,7 +67,7 @@ def _wrong_drops(fitted: dict[str, Any], sizes: list[int]) -> Iterator[tuple[str
 
 
 def wrong_counts(fitted: dict[str, Any], sizes: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """Look at a naive Bayes of categories: per feature an array of classes and categories.
+    """Check a naive Bayes of categories: per feature it has an array of classes and categories.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def wrong_counts(fitted: dict[str, Any], sizes: dict[str, int]) -> Iterator[tupl
 
 
 def wrong_statistics(fitted: dict[str, Any], features: int) -> Iterator[tuple[str, str]]:
-    """Look at an imputer: what it puts in, and where it says that something was missing.
+    """Check an imputer: what it puts in, and where it says that something was missing.
 
     Parameters
     ----------
@@ -130,6 +130,7 @@ def _is_list_of_categories(value: Any) -> bool:
     """
     if type(value) is not np.ndarray or value.ndim != 1 or value.dtype.kind not in "biufUSO":
         return False
+    # By Python's own values, as an array of objects may hold anything and compare in any way.
     found = value.tolist()
     known = found[: len(found) - sum(map(_is_missing, found[-2:]))]  # what is missing is at the end
     if not found or any(map(_is_missing, known)) or not all(map(_is_category, found)):

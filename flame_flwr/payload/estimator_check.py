@@ -59,6 +59,7 @@ def _single_ones(value: Any, seen: set[int]) -> Iterator[Any]:
     """Give the estimators that compute, in the order in which a pipeline asks them."""
     if id(value) in seen:
         raise ValueError(f"{type(value).__name__} is twice in it")
+    # By skops's cached nodes one may be in many places for few bytes; each is asked once at most.
     seen.add(id(value))
     if _family(value) != "pipeline":
         yield value
@@ -120,6 +121,7 @@ def _wrong_kinds(estimator: Any) -> Iterator[tuple[str, str]]:
 
 def _is_plain(value: Any) -> bool:
     """Tell whether a value is made of numbers, texts and types, each looked at once."""
+    # Without recursion, and each object once: skops's cached nodes put one in many places.
     waiting, seen = [value], set()
     while waiting:
         each = waiting.pop()
@@ -176,6 +178,7 @@ def _are_classes(value: Any, least: int) -> bool:
             return False
     elif value.dtype.kind not in "biufUS":
         return False
+    # NaN is no class: it is equal to no label, not even to itself.
     return bool(np.all(value[:-1] < value[1:])) and bool(np.all(value == value))
 
 

@@ -32,6 +32,7 @@ def try_out(estimator: Any, first: Any) -> None:
         A method raises, or gives not one entry per row, or there is none.
     """
     name = type(estimator).__name__
+    # Zeros may give infinities and NaN in one that is sound: only errors and shapes count here.
     with np.errstate(all="ignore"):
         try:
             if hasattr(estimator, "_parameter_constraints"):

@@ -95,6 +95,7 @@ def _restore(decoder: Decoder, place: Any) -> Any:
     skops = _skops()
     if skops is None:
         raise PayloadError(f"The payload holds a scikit-learn estimator. {_EXTRA}.")
+    # Before skops reads it: what its own audit lets through has changed between its versions.
     data = bytes(decoder.blob(place))
     refused = _refused(check_archive(data))
     if refused:

@@ -74,7 +74,7 @@ class Kind:
 
     @cached_property
     def _forms(self) -> list[bytes]:
-        code = bytes([self.code])
+        code = bytes([self.code])  # behind ext 8, 16 and 32 with a length of 0, as msgpack has it
         return [form + code for form in (b"\xc7\0", b"\xc8\0\0", b"\xc9\0\0\0\0")]
 
     def tagged(self, value: Any, encoder: Encoder) -> list[Any]:
@@ -99,7 +99,7 @@ class Kind:
         """
         if len(parts) != len(self.expects or ()):
             raise ValueError("a tagged list with too many or too few parts")
-        for place, cls in self._exact:  # only those: it is done for every value
+        for place, cls in self._exact:  # only those: it is done for every value that arrives
             if type(parts[place]) is not cls:
                 typed(parts[place], cls)
 

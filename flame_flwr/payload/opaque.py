@@ -122,7 +122,7 @@ def holds_pickle(payload: Payload) -> bool:
     >>> holds_pickle(payload), holds_pickle(encode({"x": 3}))
     (True, False)
     """
-    if not PICKLE.may_be_in(payload.header):  # as of nearly every one
+    if not PICKLE.may_be_in(payload.header):  # so for nearly every one, and it is asked of each
         return False
     if len(payload.header) > LIMITS.header:
         raise PayloadError(

@@ -104,7 +104,7 @@ def checked_lookup(values: Any, few: float = FEW) -> Any:
 
 
 def labels_cost(indexes: list[Any]) -> int:
-    """Return what it takes that pandas looks labels up: it makes a table of each."""
+    """Return the cost of looking labels up in pandas, which makes a table of each index."""
     return 128 * sum(len(index) for index in indexes)
 
 

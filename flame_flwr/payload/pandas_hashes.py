@@ -97,7 +97,7 @@ _LONGEST, _AT_ONCE = 2**14, 2**10
 
 
 def _of_texts(texts: list[bytes]) -> _Hashes:
-    """Return khash's hashes of texts: 31 times what is before, plus the next byte."""
+    """Return khash's hashes of texts: for every byte, 31 times the hash so far, plus the byte."""
     parts = [_of_some(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)]
     return np.concatenate(parts)
 
@@ -188,7 +188,7 @@ def _is_crowded(ordered: _Hashes, few: float) -> bool:
 
 
 def _check_sorted(hashes: _Hashes, words: list[npt.NDArray[Any]], few: float) -> None:
-    """Look at equal labels once more: each is compared with those of its hash that are not."""
+    """Count exactly: each row is compared with the different labels that share its hash."""
     new_hash = _starts(hashes)
     new_label = new_hash | np.logical_or.reduce([_starts(word) for word in words])
     places = np.flatnonzero(new_hash)

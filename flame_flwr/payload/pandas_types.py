@@ -48,7 +48,7 @@ def _restore_frame(items: list[Any]) -> Any:
         for place, array in enumerate(arrays)
     }
     frame = pandas().DataFrame(content, index=index, copy=False)
-    frame.columns = columns
+    frame.columns = columns  # now, as two columns of one name would be one key of `content`
     return frame
 
 
@@ -67,6 +67,7 @@ def _pack_block(frame: Any) -> list[Any]:
 def _restore_block(columns: Any, index: Any, block: Any) -> Any:
     if block.shape != (len(_index(index)), len(_index(columns))):
         raise ValueError("a frame's values do not fit its index and columns")
+    # pandas makes objects of other kinds, such as texts, one by one: they travel by columns.
     if not block.size or block.dtype.kind not in _PLAIN_COLUMNS:
         raise ValueError("values that travel by columns, or that no frame holds")
     for values in block.T:

@@ -75,6 +75,7 @@ def _locate(value: object, fails: Callable[[object], bool]) -> _Place:
     """Descend into the first part that fails, as long as there is one, but not for ever."""
     path = keyless = "$"
     ancestors = {id(value)}
+    # Each part is packed anew to see whether it fails: slow, and done once, after a failure.
     while True:
         child = next((child for child in _children(value) if fails(child.value)), None)
         if child is None:

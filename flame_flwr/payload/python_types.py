@@ -52,6 +52,7 @@ def _cost_of_dict(parts: list[Any]) -> int:
 
 
 def _pack_defaultdict(value: defaultdict[Any, Any]) -> list[Any]:
+    # By name and of a few types: whatever a sender names as a factory is called at the receiver.
     factory = value.default_factory
     name = None if factory is None else getattr(factory, "__name__", None)
     if factory is not None and _FACTORIES.get(name or "") is not factory:

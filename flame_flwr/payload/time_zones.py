@@ -43,6 +43,7 @@ def placed(moment: dt.datetime, zone: Any) -> dt.datetime:
     localize = getattr(zone, "localize", None)
     if localize is None:
         return moment.replace(tzinfo=zone)
+    # A zone of pytz has an offset fixed in it, and knows no `fold`: `localize` gives the right one.
     naive = moment.replace(fold=0)
     choices: list[dt.datetime] = [localize(naive, is_dst=True), localize(naive, is_dst=False)]
     choices.sort(key=lambda choice: choice.utcoffset() or dt.timedelta(), reverse=True)

@@ -76,7 +76,7 @@ def _restore(name: str, plain: Any) -> object:
 
 
 def _of_the_framework(name: str) -> Entry | None:
-    """Import the framework's own module whose types have such names: this process may be new."""
+    """Import the module of ours whose types have such names; a new process may not have it yet."""
     # Of a list: with a name of its choice a sender could have any module imported, and run.
     module, colon, _ = name.partition(":")
     if colon and module in _MODULES:

@@ -37,7 +37,7 @@ _DICT, _PAIR = 128, 128
 
 
 class Work:
-    """The cost of one value, as far as it is built.
+    """The cost of one value: what its parts, as far as they are built, have taken.
 
     Parameters
     ----------

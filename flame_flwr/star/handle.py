@@ -6,7 +6,6 @@ analysis has them. What it cannot have raises an error that names the way.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, TextIO
 
 from flame_flwr.data.fhir_table import fhir_to_csv
@@ -37,6 +36,15 @@ class FlameHandle(KeptData):
         The node's data; the aggregator has none.
     kept : KeptValues, optional
         Where the participant keeps data across analyses; without one, in this process.
+
+    Examples
+    --------
+    >>> flame = FlameHandle(Identity("ward-a", ("ward-a", "ward-b")))
+    >>> flame.get_participant_ids()
+    ['ward-b', 'aggregator']
+    >>> flame.set_progress(35.9)
+    >>> flame.get_progress()
+    35
     """
 
     def __init__(
@@ -171,8 +179,7 @@ class FlameHandle(KeptData):
         valid = (
             isinstance(progress, int | float)
             and not isinstance(progress, bool)
-            and math.isfinite(progress)
-            and 0 <= progress <= 100
+            and 0 <= progress <= 100  # so that it is finite, too: NaN is not
         )
         if not valid:
             self.flame_log(

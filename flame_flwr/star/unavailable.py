@@ -47,7 +47,7 @@ _INSTEAD = {
 
 
 def unavailable(name: str) -> Callable[..., NoReturn] | None:
-    """Return what raises when such a call is made; ``None`` for any other name."""
+    """Return a function that raises when it is called; ``None`` for a name that is no such call."""
     if name not in _INSTEAD:
         return None
 

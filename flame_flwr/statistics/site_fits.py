@@ -63,7 +63,7 @@ def _check_fits(owner: str, fits: object) -> None:
     for fit in fits if isinstance(fits, tuple) else [None]:
         if not isinstance(fit, Fit):
             raise ModelError(f"{owner}: a fit has {', '.join(Fit._fields)}")
-        parts = dict(zip(Fit._fields, fit, strict=True))
+        parts: dict[str, Any] = fit._asdict()
         check_counted(owner, parts["counted"])
         check_counts(owner, parts["n"], parts["events"])
         lists = [(item, types) for name, types in _TYPES.items() for item in parts[name]]

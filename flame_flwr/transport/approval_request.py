@@ -78,7 +78,7 @@ class _Asking:
     def __init__(self, grid: Grid, settings: RunSettings) -> None:
         self._grid = grid
         self._nodes = settings.nodes
-        self._heard: dict[int, Greeting] = {}
+        self._greetings: dict[int, Greeting] = {}
         self._asked: dict[int, float] = {}
         self._again = _SOON
         self._said: dict[str, str] = {}
@@ -88,12 +88,12 @@ class _Asking:
         online, now = online_nodes(self._grid), time.monotonic()
         wanted = self._nodes if isinstance(self._nodes, tuple) else None
         # One that has gone is asked anew when it is back: its config may be another then.
-        self._heard = {key: each for key, each in self._heard.items() if key in online}
+        self._greetings = {key: each for key, each in self._greetings.items() if key in online}
         due = [
             address
             for address in to_be_asked(sorted(online), online, wanted)
-            if address not in self._heard  # only a refusal may change; an approval stands
-            or (self._heard[address].failure and now - self._asked[address] > self._again)
+            if address not in self._greetings  # only a refusal may change; an approval stands
+            or (self._greetings[address].failure and now - self._asked[address] > self._again)
         ]
         if not due:
             return
@@ -104,16 +104,16 @@ class _Asking:
         for reply in pull(self._grid, sent, timeout=_ANSWER_LIMIT, what="hello", arrivals=arrivals):
             greeting = parse_hello(sent[reply.metadata.reply_to_message_id], reply)
             if greeting is not None:
-                self._heard[greeting.address] = named_by_key(greeting, online)
+                self._greetings[greeting.address] = named_by_key(greeting, online)
         self._log()
 
     def states(self) -> dict[str, str]:
         """Return what each node says, also of expected ones that are not there."""
-        heard = {greeting.name: _state(greeting) for greeting in self._meant()}
+        said = {greeting.name: _state(greeting) for greeting in self._meant()}
         if isinstance(self._nodes, tuple):
-            return {name: heard.get(name, "missing") for name in self._nodes}
-        absent = range(len(heard) + 1, self._nodes + 1)
-        return heard | {f"node {number} of {self._nodes}": "missing" for number in absent}
+            return {name: said.get(name, "missing") for name in self._nodes}
+        absent = range(len(said) + 1, self._nodes + 1)
+        return said | {f"node {number} of {self._nodes}": "missing" for number in absent}
 
     def is_complete(self) -> bool:
         """Tell whether every expected node has said something."""
@@ -121,7 +121,7 @@ class _Asking:
         return bool(states) and "missing" not in states.values()
 
     def _meant(self) -> list[Greeting]:
-        greetings = sorted(self._heard.values(), key=lambda greeting: greeting.name)
+        greetings = sorted(self._greetings.values(), key=lambda greeting: greeting.name)
         if not isinstance(self._nodes, tuple):
             return greetings
         return [greeting for greeting in greetings if greeting.name in self._nodes]

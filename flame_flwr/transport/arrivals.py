@@ -13,12 +13,12 @@ from flwr.app import ArrayRecord, Error
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower import message_like
+from flame_flwr.flower_arrays import TooLargeError
 from flame_flwr.flower_objects import (
     SMALL,
     TOO_LARGE,
     UNREADABLE,
     ArrivingReply,
-    TooLargeError,
     is_remote,
     pull_replies,
 )
@@ -58,7 +58,7 @@ class Sizes:
         self.largest = max(self.largest, size)
 
     def batches(self, ids: list[str]) -> Iterator[list[str]]:
-        """Yield ids by as many as are to be pulled at once."""
+        """Yield the ids in lists of as many as are to be pulled at once."""
         while ids:
             # Read anew for every batch: the replies of the last one may have been larger.
             size = max(1, _PULLED_AT_ONCE // self.largest) if self.largest else 1
@@ -86,7 +86,7 @@ class Arrivals:
         self._arriving: dict[str, ArrivingReply] = {}
 
     def take(self, ids: Sequence[str]) -> Iterator[Message]:
-        """Yield the replies that are complete; in place of one that cannot be had, an error.
+        """Yield the replies that are complete, and an error in place of one that cannot be had.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Arrivals:
 
     @property
     def moving(self) -> bool:
-        """Whether a reply has begun to arrive of which more is there already."""
+        """Whether there is more to pull now, of a reply that has begun to arrive."""
         return any(reply.moving for reply in self._arriving.values())
 
     def late(self, key: str) -> str:
@@ -133,7 +133,7 @@ class Arrivals:
         )
 
     def _has_room(self, key: str) -> bool:
-        """Tell whether more of a reply may be held: beyond the limit of one of them only."""
+        """Tell whether more of a reply may be held; above the limit only one of them goes on."""
         # Those that wait for their node are let go first; of the rest one is completed at a time.
         replies = self._arriving.values()
         if sum(reply.held for reply in replies) <= max(self._most, _HELD_TOGETHER):
@@ -150,7 +150,7 @@ class Arrivals:
             return reply.failed(TOO_LARGE, _too_large(self._most))
 
     def _open(self, message: Message) -> Error | None:
-        """Have a reply's records as its node made them; return why it cannot be taken, if so."""
+        """Unpack a reply in place; return an error where it is unreadable or too large."""
         try:
             if is_packed(message):
                 message.content = unpack(message).content

@@ -116,7 +116,7 @@ class InProcess(ProcessGrid, Transport):
         return self
 
     def hello(self, *, reads_first: bool = False, secure: bool = False) -> list[Greeting]:
-        """Return who the nodes are, after a look at their data where the analysis expects some.
+        """Return who the nodes are, after a look at their data if the analysis expects any.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class InProcess(ProcessGrid, Transport):
         return greetings
 
     def _found(self, address: int) -> tuple[Mismatch, ...] | None:
-        """Return what may be said of a node's data; it is read where something is expected."""
+        """Return the findings that may leave a node; ``None`` if nothing is expected."""
         node = self.nodes[address]
         if not node.plan.expects:
             return None

@@ -49,7 +49,7 @@ class Transport(ABC):
     @property
     @abstractmethod
     def grid(self) -> Grid:
-        """What a strategy's own methods are given to look at the nodes."""
+        """The Grid that a strategy's own methods are given."""
 
     @abstractmethod
     def hello(self, *, reads_first: bool = False, secure: bool = False) -> list[Greeting]:

@@ -1,4 +1,4 @@
-"""Which of the nodes that are asked are not online: for who looks on, and for nothing else.
+"""Which of the nodes that are asked are not online: shown to whoever watches the run, no more.
 
 What is done about a node that is gone is decided elsewhere, by what Flower answers in its place.
 The SuperLink knows at once of a SuperNode that was stopped, and after a minute of one that was
@@ -36,7 +36,7 @@ _BEGINS = 0.5
 
 
 class Presence:
-    """Says in a run's stage which nodes have gone.
+    """Says in a run's stage which nodes have gone, and which are silent.
 
     Parameters
     ----------
@@ -78,10 +78,10 @@ class Presence:
         self._looked = now()
         self._every = _LOOK_EVERY + _PER_NODE * len(addresses)
         self._until: dict[str, float] = {}
-        self._heard: dict[str, float] = {}
+        self._signed_at: dict[str, float] = {}
 
     def look(self) -> None:
-        """Ask the SuperLink, but not all the time."""
+        """Ask the SuperLink, if the last look was long enough ago."""
         if not self._remote or self._now() - self._looked < self._every:
             return
         self._looked = self._now()
@@ -106,10 +106,10 @@ class Presence:
             until = online[address].until
             # A sign is seen by this time having changed: it is of the SuperLink's clock, not ours.
             if name not in self._until:  # it has just been asked, and may not have begun
-                self._until[name], self._heard[name] = until, self._looked + self._begins
+                self._until[name], self._signed_at[name] = until, self._looked + self._begins
             elif self._until[name] != until:
-                self._until[name], self._heard[name] = until, self._looked
+                self._until[name], self._signed_at[name] = until, self._looked
                 self._stage.signs[name] = time.time()
-            if self._looked - self._heard[name] > _SILENT:
+            if self._looked - self._signed_at[name] > _SILENT:
                 silent.append(name)
         self._stage.silent = tuple(silent)

@@ -251,7 +251,7 @@ def _failures(greeted: Iterable[Greeting]) -> str:
 
 
 def _without_twice(chosen: list[Greeting], settings: RunSettings) -> list[Greeting]:
-    """Return the greetings, as failures where two nodes say one name: none of them can be told.
+    """Return the greetings; where two nodes say one name, both have failed: nobody can tell them.
 
     Raises
     ------
@@ -288,7 +288,7 @@ def _participants(greeted: Collection[Greeting], settings: RunSettings) -> list[
 
 
 def _meant(greeted: list[Greeting], nodes: int | tuple[str, ...]) -> list[Greeting]:
-    """Return those asked for; one that failed before it had a name may be a missing one."""
+    """Return the expected nodes; one that failed before it said its name may be one of them."""
     if not isinstance(nodes, tuple):
         return list(greeted)
     complete = {greeting.name for greeting in greeted} >= set(nodes)

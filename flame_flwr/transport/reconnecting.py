@@ -34,7 +34,7 @@ _MOST_TIMES = 5
 
 
 class Reconnecting:
-    """Minds the nodes of one exchange.
+    """Knows of the nodes of one exchange which are gone, and which are back and are to be asked.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Reconnecting:
         )
 
     def _find(self, addresses: set[int]) -> None:
-        """Say hello to nodes not asked before, and hear: one of them may be one that was gone."""
+        """Say hello to new nodes, and read their answers: one of them may be one that was gone."""
         addresses |= {address for address, when in self._unable.items() if when < self._looked}
         self._known |= addresses
         for address in addresses:

@@ -22,7 +22,7 @@ __all__ = ["named_by_key", "to_be_asked"]
 def to_be_asked(
     addresses: Iterable[int], online: Mapping[int, OnlineNode], wanted: Collection[str] | None
 ) -> list[int]:
-    """Return the nodes that may be one of those wanted: by their keys, or as they have to be asked.
+    """Return the nodes that may be wanted ones: by their keys, or because their name is not known.
 
     Parameters
     ----------

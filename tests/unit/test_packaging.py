@@ -127,7 +127,7 @@ def imports():
     return found
 
 
-def test_four_modules_touch_flwrs_non_public_ones(imports):
+def test_five_modules_touch_flwrs_non_public_ones(imports):
     private = {
         (path.name, module)
         for path, modules in imports.items()
@@ -135,7 +135,7 @@ def test_four_modules_touch_flwrs_non_public_ones(imports):
         if module.partition(".")[0] == "flwr" and module not in PUBLIC_FLWR
     }
     assert {name for name, _ in private} == {
-        f"flower{part}.py" for part in ("", "_objects", "_node", "_node_state")
+        f"flower{part}.py" for part in ("", "_arrays", "_objects", "_node", "_node_state")
     }
 
 

@@ -15,7 +15,7 @@ from flwr.supercore.inflatable.inflatable_utils import (
 from flame_flwr.clients import NodePlan
 from flame_flwr.clients.local_grid import LocalGrid
 from flame_flwr.flower import in_process, message_like
-from flame_flwr.flower_objects import lean_arrays
+from flame_flwr.flower_arrays import lean_arrays
 from flame_flwr.processes.memory import return_freed_memory
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.strategies import WeightedFedAvg

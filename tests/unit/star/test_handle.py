@@ -135,7 +135,10 @@ def test_progress_only_rises_and_floats_are_truncated(node, lines):
     assert [level for level, _ in lines()] == ["WARNING"]
 
 
-@pytest.mark.parametrize("value", [-1, 101, float("nan"), float("inf"), "50", None, True])
+@pytest.mark.parametrize(
+    "value",
+    [-1, 101, float("nan"), float("inf"), "50", None, True, pytest.param(10**400, id="huge")],
+)
 def test_any_other_progress_is_logged_and_ignored(node, lines, value):
     node.set_progress(5)
     node.set_progress(value)
