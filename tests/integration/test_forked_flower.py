@@ -32,7 +32,7 @@ def test_a_fork_says_and_ends_as_the_program(tmp_path):
         assert forked == run(command, **REAL)
 
 
-def test_a_fork_ends_with_who_has_asked_for_it():
+def test_a_fork_ends_with_its_asker():
     """Also where that was killed before it was told of the fork: a node stayed behind."""
     asks, other = socket.socketpair()
     asks.close()

@@ -86,7 +86,7 @@ def round_left(deployment, name, number, before):
 
 @pytest.mark.deployed
 @pytest.mark.exhaustive
-def test_node_that_died_gives_the_bytes_that_it_kept(identified, tmp_path):
+def test_a_killed_node_repeats_its_kept_bytes(identified, tmp_path):
     """Killed between its state's write and the push, and one between push and exit; then the run.
 
     The SuperLink takes minutes to see it; ``tests/unit/privacy/secure/test_session.py`` has the

@@ -11,7 +11,7 @@ from flame_flwr.cli.submit import submit
 
 @pytest.mark.deployed
 @pytest.mark.exhaustive
-def test_study_of_sums_alone_gives_its_files_also_from_a_stock_node(identified, halta, tmp_path):
+def test_a_stock_nodes_summed_study_gives_its_files(identified, halta, tmp_path):
     """The Long COVID study; one hospital masks in the app's process, as Flower's SuperNode does.
 
     The other nodes mask in their own process in ``test_secure_sums.py``. The study in this process
@@ -51,7 +51,7 @@ def test_study_of_sums_alone_gives_its_files_also_from_a_stock_node(identified, 
 
 @pytest.mark.simulation
 @pytest.mark.exhaustive
-def test_study_of_sums_alone_gives_its_files_in_a_simulation(halta, federation, tmp_path):
+def test_a_summed_study_simulated_gives_its_files(halta, federation, tmp_path):
     """With the test above, the study is seen in all three runtimes; no other simulation has it."""
     halta[1].main([str(tmp_path / "identified")])
     config = {

@@ -31,7 +31,7 @@ def test_a_failure_ends_readably_and_non_zero(run_app):
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("how", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGSEGV)"])
-def test_a_death_is_noticed_before_the_time_is_over(run_app, how):
+def test_a_death_is_noticed_before_the_timeout(run_app, how):
     """``test_an_own_strategy_with_a_node_away`` has an interrupt."""
     done = run_app(
         f"""

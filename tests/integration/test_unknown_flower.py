@@ -39,7 +39,7 @@ flower_fingerprints._KNOWN["cli.install:install_from_fab"] = "another"
 
 @pytest.mark.deployed
 @pytest.mark.exhaustive
-def test_a_run_completes_with_a_node_of_another_flower(deployment, tmp_path):
+def test_a_run_completes_with_another_flower(deployment, tmp_path):
     """Beside a node that has a gate; each does as it says."""
     app = write_package(tmp_path / "app", "counted", APP, {"results": "", "nodes": ""})
     (tmp_path / "altered").mkdir()

@@ -35,7 +35,7 @@ def test_its_ports_and_folders_are_the_defaults(tmp_path):
     assert f"python -m venv {federation.venv}" in text
 
 
-def test_its_try_on_one_machine_has_approval_and_ports_that_differ(tmp_path):
+def test_the_try_has_approval_and_other_ports(tmp_path):
     (tmp_path / "try.toml").write_text(block(PAGE, "try.toml"))
     federation = read_federation(tmp_path / "try.toml")
     assert [each.node_config["approval"] for each in federation.hospitals] == ["required"] * 2

@@ -37,7 +37,7 @@ def test_every_public_name_has_a_page():
         assert names - {"__version__"} <= paged, module
 
 
-def test_every_package_with_public_names_is_offered_or_the_frameworks_own():
+def test_every_public_package_is_offered_or_internal():
     """A new package is either in ``reference_pages.API``, or one that users import nothing of."""
     own = {"analysis", "cli", "config", "deploy", "failure", "installed", "node", "processes"}
     own |= {"results", "s3", "script", "text", "training", "transport", "user_code", "watch"}
@@ -58,7 +58,7 @@ def test_every_name_of_the_reference_exists():
         assert hasattr(importlib.import_module(module), attribute), name
 
 
-def test_the_handles_calls_and_the_models_words_are_explained():
+def test_handle_calls_and_model_words_are_explained():
     """Each in a row or a sentence of the page on writing an analysis."""
     from flame_flwr.star import StarModel
     from flame_flwr.star.handle import FlameHandle
@@ -112,7 +112,7 @@ def anchors(path):
 @pytest.mark.parametrize(
     "path", [*READMES, *PAGES], ids=lambda path: path.relative_to(ROOT).as_posix()
 )
-def test_links_lead_somewhere_and_powers_are_no_bold_text(path):
+def test_links_lead_somewhere_and_powers_are_plain(path):
     text = _CODE.sub("", path.read_text())
     assert not re.search(r"\d\*\*-?\d", re.sub(r"`+[^`]+`+", "", text))  # bold to the next one
     for link in re.findall(r"\]\(([^)\s]+)\)", text):

@@ -56,7 +56,7 @@ def test_a_long_paragraph_is_found():
     assert found("One two three. " * 41) == [(1, "a paragraph of 123 words")]
 
 
-def test_a_piece_of_code_and_a_link_are_words():
+def test_code_and_links_count_as_words():
     text = "Take `a. B c` and [the page](x.md). Then go."
     assert sentences(text) == ["Take `code` and the page.", "Then go."]
     assert words("Take `code` and the page.") == 5

@@ -58,7 +58,7 @@ def test_a_snippet_prints_what_the_page_says(here, monkeypatch, page, name):
     assert printed_by(named[f"{name}.py"], vars(module), f"{page}.md, {name}.py") == named[name]
 
 
-def test_every_worked_change_is_short_and_names_files_that_there_are():
+def test_every_worked_change_names_existing_files():
     page = DOCS / "extending.md"
     changes = [text for name, text in all_named(page).items() if name.endswith(".py")]
     assert len(changes) == 4

@@ -34,7 +34,7 @@ ls
 """
 
 
-def test_what_runs_is_a_cell_that_has_its_number():
+def test_what_runs_is_a_numbered_cell():
     cells = tutorials.as_cells(PAGE)
     assert "```\npip install it\n```" in cells
     assert "```python\n%%writefile ages.py\nprint(1)\n```" in cells
@@ -44,7 +44,7 @@ def test_what_runs_is_a_cell_that_has_its_number():
     assert "```python block=4\n%%bash\nls\n```" in cells
 
 
-def test_what_was_said_takes_the_place_of_what_is_quoted():
+def test_what_was_said_replaces_the_quote():
     said = {
         1: [tutorials.Shown("txt", "2\n")],
         3: [
@@ -70,7 +70,7 @@ def test_a_page_without_outputs_stays_as_it_is():
         assert tutorials.with_shown(page, {}, name) == page
 
 
-def test_every_page_that_quotes_what_its_python_prints_is_a_tutorial():
+def test_pages_that_quote_output_are_tutorials():
     """Of *Start* and *Analyse*; what runs nowhere else is shown in none."""
     nav = (ROOT / "mkdocs.yml").read_text().split("  - Start:")[1].split("  - Run:")[0]
     pages = [
@@ -88,7 +88,7 @@ def test_every_page_that_quotes_what_its_python_prints_is_a_tutorial():
     assert quoting - own == set(tutorials.TUTORIALS)
 
 
-def test_of_a_long_output_the_first_and_the_last_lines_are_shown():
+def test_long_output_is_cut_in_the_middle():
     said = {3: [tutorials.Shown("txt", "".join(f"{number}\n" for number in range(1000)))]}
     page = tutorials.with_shown(PAGE, said, "start")
     assert "```text\n0\n" in page

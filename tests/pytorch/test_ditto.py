@@ -72,7 +72,7 @@ def kept():
     return StarModelTester(SPLITS, Kept, All, "s3", quiet=True).result
 
 
-def test_personal_models_are_those_of_the_paper_and_are_found_later():
+def test_personal_models_are_the_papers():
     strategy = WeightedFedAvg(metrics=["loss", "personal_loss"], convergence=MaxRounds(3))
     tester = run(Personal, strategy=strategy)
     same(tester.result["model"], fedavg(3))
@@ -134,7 +134,7 @@ def test_only_the_common_model_travels():
     assert record.history[-1].node_bytes["node-0"] - plainly < 200  # names of scores, and numbers
 
 
-def test_over_messages_a_skipped_round_counts_for_neither_model():
+def test_a_skipped_round_counts_for_neither_model():
     class Away(Personal):
         def analysis_method(self, data, aggregator_results):
             answer = super().analysis_method(data, aggregator_results)
@@ -153,7 +153,7 @@ def test_over_messages_a_skipped_round_counts_for_neither_model():
         assert record.evaluations[f"node-{node}"]["sum"] == total
 
 
-def test_it_goes_with_any_strategy_and_the_optimisers_are_apart():
+def test_any_strategy_goes_and_optimisers_are_apart():
     class Moving(Personal):
         keep_optimizer = True
 

@@ -100,7 +100,7 @@ class Away(Corrected):
         return answer
 
 
-def test_a_node_that_is_skipped_keeps_the_control_that_counts():
+def test_a_skipped_node_keeps_its_last_control():
     config = {"on-failure": "skip", "min-nodes": 1}
     result = over_messages(Scaffold, Away, 4, THREE, **config).result
     model, control = scaffold(4, THREE, away=[(2, 1)])
@@ -159,7 +159,7 @@ def test_layers_may_share_and_freeze_weights():
         (CyclicTraining, Counted, "CyclicTraining merges models alone.*strategy FedNova of"),
     ],
 )
-def test_a_strategy_and_an_analyzer_that_do_not_fit_are_found_at_building(strategy, analyzer, said):
+def test_a_misfit_is_found_at_building(strategy, analyzer, said):
     with pytest.raises(ModelError, match=said):
         StarModel(analyzer, strategy(convergence=MaxRounds(2)), "s3")
 

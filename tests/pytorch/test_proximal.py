@@ -48,7 +48,7 @@ def test_training_is_drawn_to_what_was_received(mu):
         assert result["0.weight"].tobytes() != fedavg(3)["0.weight"].numpy().tobytes()
 
 
-def test_steps_that_end_further_and_further_beyond_are_refused():
+def test_steps_that_diverge_are_refused():
     """Of ``mu / 2 * (w - r)**2`` alone a plain step makes ``(1 - rate * mu) * (w - r)``."""
     with pytest.raises(ModelError, match=r"drawn to the common one with 20, .* learning rate 0\.1"):
         run(Steps, rounds=1, fedprox_mu=20, learning_rate=0.1)
@@ -61,7 +61,7 @@ def test_steps_that_end_further_and_further_beyond_are_refused():
     run(Heavy, rounds=1, epochs=1, fedprox_mu=20)
 
 
-def test_the_loss_that_is_told_is_without_the_term():
+def test_the_told_loss_lacks_the_term():
     """Of the first step, where the weights have not moved yet, and of the second: as the user's."""
     seen = []
 

@@ -56,7 +56,7 @@ def test_a_run_leaves_nothing_on_this_host(object_store, temporary, record, capl
         assert secret not in caplog.text + written
 
 
-def test_a_run_is_seen_there_while_it_goes_on(object_store, temporary, record):
+def test_a_run_is_seen_under_way(object_store, temporary, record):
     run = RunFolder(object_store.url, 42)
     times = iter(range(0, 10_000, 20))
     watched = WatchedRuns(object_store.url, clock=lambda: next(times))

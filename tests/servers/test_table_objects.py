@@ -106,7 +106,7 @@ def test_a_query_joins_them_and_reaches_nothing_else(ward, tmp_path):
         ward.read(f'query = "{sql}"', **ward.cache)
 
 
-def test_a_key_that_was_withdrawn_reads_nothing_that_is_kept(ward, monkeypatch):
+def test_a_withdrawn_key_reads_nothing_kept(ward, monkeypatch):
     ward.read(VISITS, **ward.cache)
     monkeypatch.setenv("TABLES_SECRET", "withdrawn")
     with pytest.raises(DataError, match=r"access denied .*this node was given is wrong") as raised:
@@ -114,7 +114,7 @@ def test_a_key_that_was_withdrawn_reads_nothing_that_is_kept(ward, monkeypatch):
     assert "withdrawn" not in str(raised.value)
 
 
-def test_what_has_changed_comes_anew_and_what_is_damaged_too(ward, objects):
+def test_changed_and_damaged_files_come_anew(ward, objects):
     ward.read("tables.people = ['id']", **ward.cache)
     [kept] = ward.kept.glob("*.csv")
     kept.write_bytes(b"id\n1\n")
@@ -160,7 +160,7 @@ def test_data_check_reads_it(ward):
     assert check_dataset(ward.dataset(TABLES), "n", context) == ""
 
 
-def test_of_a_full_cache_what_was_not_used_for_longest_goes(tmp_path):
+def test_a_full_cache_drops_the_least_used(tmp_path):
     cache = Cache(tmp_path, 250)
     cache.check()
     for number in range(3):

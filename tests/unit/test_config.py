@@ -96,7 +96,7 @@ def test_every_key_says_who_reads_it():
 
 @pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf")])
 @pytest.mark.parametrize("key", ["memory-gb", "cpu-minutes", "epsilon-total"])
-def test_a_limit_that_may_be_none_is_not_negative(key, value):
+def test_a_limit_or_none_is_not_negative(key, value):
     with pytest.raises(ConfigError, match=f"`{key}` in the node config must be 0 or"):
         NodeSettings.from_config({key: value})
 

@@ -27,7 +27,7 @@ def seen(folder):
     return {path: (about.st_mode, about.st_ino, about.st_nlink) for path, about in found.items()}
 
 
-def test_a_link_in_the_place_of_the_folder_goes_alone(tmp_path, precious):
+def test_a_linked_folder_goes_alone(tmp_path, precious):
     (tmp_path / "link").symlink_to(precious)
     assert list(entries_below(tmp_path / "link")) == []
     remove_tree(tmp_path / "link")

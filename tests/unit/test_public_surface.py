@@ -153,7 +153,7 @@ def bases_of(code):
                 yield homes[base.id]
 
 
-def test_every_class_that_users_are_shown_to_subclass_is_among_these():
+def test_classes_shown_to_subclass_are_all_here():
     pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")]
     shown = [text for page in pages for text in snippets.texts(page, "python")]
     for folder in ("examples", "flame_flwr/app-templates"):

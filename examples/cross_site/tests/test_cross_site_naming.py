@@ -122,7 +122,7 @@ def test_files_that_do_not_fit_are_named():
     ]
 
 
-def test_words_are_labels_where_there_is_one_for_each_row():
+def test_words_for_each_row_are_labels():
     x = b"1,2\n3,4\n"
     test = {"Xtest.csv": x, "ytest.csv": b"ill\n0\n1\n"}
     [found] = as_named([{"Xtrain.csv": x, "ytrain.csv": b"ill\nwell\n", **test}], PAIRS)

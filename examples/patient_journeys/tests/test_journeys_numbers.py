@@ -85,7 +85,7 @@ def test_a_bin_without_events_holds_the_fill_value(study, splits):
     assert (filled == -1).any()
 
 
-def test_a_cohort_is_described_as_a_loop_counts_it(study, splits):
+def test_a_cohort_is_described_as_loops_count(study, splits):
     codes = study.aggregates[0]["codes"]
     patients, events = tables(splits[1][0])
     cells = tensor(patients, events, codes)

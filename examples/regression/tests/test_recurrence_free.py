@@ -16,7 +16,7 @@ import recurrence  # noqa: E402
 import recurrence_free  # noqa: E402
 
 
-def test_it_prints_what_its_readme_says_and_writes_its_picture(tmp_path):
+def test_it_prints_its_readmes_words_and_draws(tmp_path):
     printed = run_python(tmp_path, EXAMPLE / "recurrence_free.py").splitlines()
     [shown] = texts(EXAMPLE / "README.md", "text", "recurrence_free")
     assert set(shown.splitlines()) <= {line.rstrip() for line in printed}
@@ -26,7 +26,7 @@ def test_it_prints_what_its_readme_says_and_writes_its_picture(tmp_path):
     assert (tmp_path / "recurrence_free.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-def test_its_log_rank_test_is_that_of_all_rows():
+def test_log_rank_is_that_of_all_rows():
     splits = [recurrence_free.by_month(table) for table in recurrence.hospitals()]
     found = recurrence_free.CURVES.test(splits, quiet=True).result
     women = recurrence_free.by_month(recurrence.women())

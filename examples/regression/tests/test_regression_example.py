@@ -16,7 +16,7 @@ sys.path.insert(0, str(EXAMPLE))
 import recurrence  # noqa: E402
 
 
-def test_it_prints_what_its_readme_says_and_draws_its_pictures(tmp_path):
+def test_it_prints_its_readmes_words_and_draws(tmp_path):
     printed = run_python(tmp_path, EXAMPLE / "recurrence.py").splitlines()
     [shown] = texts(EXAMPLE / "README.md", "text", "recurrence")
     assert set(shown.splitlines()) <= {line.rstrip() for line in printed}

@@ -118,7 +118,7 @@ def test_value_without_a_place_is_an_error(grid, value):
 
 
 @pytest.mark.parametrize("value", [2.0**40, 2**40, [2**80]])
-def test_value_that_is_too_large_has_a_larger_grid(value):
+def test_a_large_value_has_a_larger_grid(value):
     """As the text says, until there is none."""
     grid, said = MODELS, []
     array = np.array(value, dtype=object) if isinstance(value, list) else np.array([value])

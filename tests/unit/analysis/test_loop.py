@@ -116,7 +116,7 @@ def _older_converged(self, result, last_result, num_iterations):
     return num_iterations >= 3 and last_result is not None
 
 
-def test_a_third_parameter_of_older_scripts_gets_the_rounds():
+def test_older_scripts_third_parameter_gets_the_rounds():
     """The published scripts of FLAME's guides have it."""
 
     class Older(Aggregator):

@@ -98,14 +98,14 @@ def test_an_unusual_split_is_warned_of_once(caplog, monkeypatch):
     assert "data_splits[0] is of type int" in caplog.text
 
 
-def test_a_table_is_as_usual_where_an_analyzer_takes_one(caplog, monkeypatch):
+def test_a_usual_table_raises_no_words(caplog, monkeypatch):
     monkeypatch.setattr("flame_flwr.analysis.splits._WARNED_OF", set())
     monkeypatch.setattr(Analyzer, "takes_tables", True, raising=False)
     run([1, 2])
     assert "data_splits" not in caplog.text
 
 
-def test_no_split_is_unusual_where_an_analyzer_gets_none(caplog, monkeypatch):
+def test_without_splits_nothing_is_unusual(caplog, monkeypatch):
     monkeypatch.setattr("flame_flwr.analysis.splits._WARNED_OF", set())
     StarModelTester([None, 1], Analyzer, Aggregator, "none")
     assert "data_splits" not in caplog.text
@@ -144,7 +144,7 @@ def test_arguments_may_stand_in_the_guides_order(given):
 
 
 @pytest.mark.parametrize("given", [("Patient",), (["Patient", "Condition"],), (None,)])
-def test_all_of_the_guides_arguments_may_stand_in_its_order(given, tmp_path):
+def test_the_guides_arguments_may_keep_its_order(given, tmp_path):
     """Its signature has no `multiple_results` either."""
 
     class Scaled(StarAnalyzer):

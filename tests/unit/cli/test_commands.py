@@ -86,7 +86,7 @@ def test_a_mistyped_option_suggests_one():
         (("study.py", "first", "-c", "3"), "study.py first -- -c 3"),
     ],
 )
-def test_a_scripts_own_option_is_said_to_stand_behind_dashes(typed, put):
+def test_a_scripts_own_options_stand_behind_dashes(typed, put):
     code, text = said("run", *typed)
     assert code == 2
     name = next(word.partition("=")[0] for word in typed if word.startswith(("--c", "-c")))
@@ -103,7 +103,7 @@ def test_a_mistyped_option_of_run_suggests_one_first():
     assert "the script's own" not in text
 
 
-def test_a_file_that_cannot_be_written_is_one_line(monkeypatch, capsys):
+def test_an_unwritable_file_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["flame-flwr", "docs", "--to", "/dev/null/manual.html"])
     with pytest.raises(SystemExit) as ended:
         commands.main()

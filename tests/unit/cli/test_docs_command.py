@@ -65,7 +65,7 @@ def test_a_message_is_found_by_its_words():
         ("the result's 'rows': row-level data: 41 rows, as many as the input", "row-level data"),
     ],
 )
-def test_a_message_with_names_of_its_own_is_found(pasted, heading):
+def test_a_message_with_own_names_is_found(pasted, heading):
     """What somebody pastes is no line of the manual: its section comes first all the same."""
     first = run("--search", pasted).splitlines()[1:3]
     assert first[0] == "failures:"
@@ -91,7 +91,7 @@ def one_file():
     return manual_html.manual_html()
 
 
-def test_the_one_file_loads_nothing_and_its_links_lead_on(one_file):
+def test_the_one_file_loads_nothing_from_elsewhere(one_file):
     links = Links()
     links.feed(one_file)
     assert all(target.startswith("data:") for target in links.loads if target)
@@ -133,7 +133,7 @@ def test_with_a_screen_it_opens_in_a_browser(opened, tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [manual]
 
 
-def test_without_a_place_for_the_file_it_lists_the_pages(opened, tmp_path):
+def test_without_a_file_it_lists_the_pages(opened, tmp_path):
     (tmp_path / "caches").write_text("a file")
     assert "Start" in run().splitlines()
     assert opened == []

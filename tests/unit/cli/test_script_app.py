@@ -130,7 +130,7 @@ def test_modules_that_flower_leaves_out_are_refused():
         write_app(Path("app"), load_script(Path("study/analysis.py").absolute()), {})
 
 
-def test_every_node_of_a_simulation_has_its_own_data():
+def test_simulated_nodes_have_data_of_their_own():
     assert _data_of_nodes(["/x-{partition-id}"] * 2) == "/x-{partition-id}"
     assert _data_of_nodes(["tools:node"] * 2) == "tools:node"
     assert _data_of_nodes([""] * 2) == ""

@@ -127,7 +127,7 @@ def test_the_run_config_travels_in_a_file(fake):
     assert second == "list there --run-id 77 --format json"
 
 
-def test_a_later_line_of_the_log_changes_no_run_id(fake):
+def test_a_later_log_line_changes_no_run_id(fake):
     fake.says(f"{STARTED}node-1 failed: Successfully started run 12\n", code=1)
     run, _ = fake.submit()
     assert run.run_id == "77"

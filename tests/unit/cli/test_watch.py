@@ -29,7 +29,7 @@ def shown(target):
     return lines
 
 
-def test_a_run_that_goes_on_is_shown_in_80_columns(tmp_path):
+def test_a_run_under_way_fits_80_columns(tmp_path):
     record = running(nodes=["hospital-of-the-holy-ghost-in-the-north", "b"])
     record.stage.entry.failed["b"] = "ValueError at study.py:7, in analysis_method"
     write_live(tmp_path / NEWEST, record)
@@ -46,7 +46,7 @@ def test_a_run_that_goes_on_is_shown_in_80_columns(tmp_path):
     assert any(line.split()[:3] == ["8", "2", "0"] for line in lines)
 
 
-def test_of_a_hundred_nodes_those_that_need_a_look_are_shown(tmp_path):
+def test_of_a_hundred_nodes_the_troubled_show(tmp_path):
     record = running(nodes=[f"hospital-{i:03}" for i in range(100)])
     record.stage.entry.node_seconds.update({f"hospital-{i:03}": 1.0 for i in range(97)})
     record.stage.gone = {"hospital-098": "its SuperNode is not online"}
@@ -82,7 +82,7 @@ def test_it_is_followed_until_it_is_over(tmp_path):
 
 
 @pytest.mark.parametrize("first", ["", "torn", "of a clock that is wrong"])
-def test_it_is_followed_where_its_first_look_is_too_early(tmp_path, first):
+def test_it_is_followed_from_before_its_start(tmp_path, first):
     (tmp_path / NEWEST).mkdir()
     if first == "torn":
         (tmp_path / NEWEST / "live.json").write_text("{")
@@ -104,7 +104,7 @@ def test_it_is_followed_where_its_first_look_is_too_early(tmp_path, first):
     assert len(naps) == 12
 
 
-def test_one_that_has_ended_without_a_word_is_followed_no_further(tmp_path):
+def test_a_silent_end_is_followed_no_further(tmp_path):
     write_live(tmp_path / NEWEST, running(), 1.0)
     naps = []
     run = follow_run(WatchedRuns(str(tmp_path)), "", console(force_terminal=True), naps.append)
@@ -112,7 +112,7 @@ def test_one_that_has_ended_without_a_word_is_followed_no_further(tmp_path):
     assert 5 < sum(naps) < 8
 
 
-def test_of_a_run_that_cannot_be_read_nothing_is_made_up(tmp_path):
+def test_of_an_unreadable_run_nothing_is_invented(tmp_path):
     (tmp_path / NEWEST).mkdir()
     (tmp_path / NEWEST / "live.json").write_bytes(b'{"live": 1, "writ')
     target = console()
@@ -121,7 +121,7 @@ def test_of_a_run_that_cannot_be_read_nothing_is_made_up(tmp_path):
     assert shown(target) == [f"{NEWEST}: unreadable", f"run {NEWEST}", said]
 
 
-def test_names_that_mean_harm_do_nothing_to_a_terminal(tmp_path):
+def test_hostile_names_do_not_reach_a_terminal(tmp_path):
     write_live(tmp_path / NEWEST, running(nodes=["a\x1b[2J", "[red]b[/red]"]))
     target = console()
     follow_run(WatchedRuns(str(tmp_path)), "", target)
@@ -131,7 +131,7 @@ def test_names_that_mean_harm_do_nothing_to_a_terminal(tmp_path):
 
 
 @pytest.mark.parametrize("seen", [1e308, 1e12, -1e300])
-def test_a_time_that_no_clock_shows_is_left_out(tmp_path, seen):
+def test_an_impossible_time_is_left_out(tmp_path, seen):
     node = {"name": "hospital-a", "state": "answered", "seen": seen, "seconds": 1.5}
     write_live(tmp_path / NEWEST, running(), nodes=[node])
     target = console()
@@ -151,7 +151,7 @@ def test_which_run_is_said(tmp_path):
         follow_run(WatchedRuns(str(tmp_path)), "2025", console())
 
 
-def test_the_page_opens_at_the_run_that_is_named_by_its_beginning(tmp_path, monkeypatch, capsys):
+def test_the_page_opens_at_a_runs_beginning(tmp_path, monkeypatch, capsys):
     named = fill(tmp_path, 3)[1]
     monkeypatch.setattr(PageServer, "serve", lambda server: None)
     watch_page.serve_page(str(tmp_path), named[:13], 0, opens=False)
@@ -160,7 +160,7 @@ def test_the_page_opens_at_the_run_that_is_named_by_its_beginning(tmp_path, monk
         watch_page.serve_page(str(tmp_path), "2025", 0, opens=False)
 
 
-def test_the_page_of_a_submitted_run_is_served_from_where_it_says(tmp_path, monkeypatch):
+def test_a_submitted_runs_page_is_served(tmp_path, monkeypatch):
     lines, opened = [], []
     monkeypatch.setattr(watch_page, "has_desktop", lambda: True)
     monkeypatch.setattr(watch_page.webbrowser, "open", opened.append)
@@ -182,7 +182,7 @@ def test_the_page_of_a_submitted_run_is_served_from_where_it_says(tmp_path, monk
         httpx.get(address)
 
 
-def test_a_run_on_another_host_cannot_be_watched_from_here(tmp_path):
+def test_a_run_elsewhere_cannot_be_watched_here(tmp_path):
     lines = []
     with watching_submitted(asked=True) as watched:
         watched(lines.append)(f"the run's files go into {tmp_path}/elsewhere/{NEWEST}")

@@ -35,7 +35,7 @@ def test_the_budget_of_all_rounds_is_recorded():
         assert [entry["answers"] for entry in about["filters"]] == [ROUNDS, ROUNDS]
 
 
-def test_a_run_with_hardly_any_noise_says_its_budget():
+def test_hardly_any_noise_has_a_budget_too():
     noise = GaussianNoise(1.0, 0.001, delta=1e-6)
     tester = StarModelTester(SPLITS, Train, Average, "s3", simple_analysis=False, filters=[noise])
     about = tester.filters["node-0"]

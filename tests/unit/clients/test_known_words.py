@@ -49,7 +49,7 @@ def test_what_stands_nowhere_is_one_mark(text):
     assert KNOWN.text(text) == (MARK if text else "")
 
 
-def test_no_piece_goes_over_an_end_of_a_line():
+def test_no_piece_crosses_a_line_end():
     files = {"app.py": b"'women of'\n'hospital'"}
     assert KnownWords(files).text("women of hospital", most=1) == f"women of {MARK}"
 

@@ -70,7 +70,7 @@ def test_nothing_is_kept_where_nobody_asks(node, tmp_path):
     assert not (tmp_path / "state").exists()
 
 
-def test_session_whose_file_is_lost_is_not_begun_again(node, tmp_path):
+def test_a_session_without_its_file_stays_over(node, tmp_path):
     """Its analyzer's state is still there: a run that goes on could ask for another sum of it."""
     gate, _ = node
     said = {"secure": True, "session": SESSION}
@@ -130,7 +130,7 @@ def test_cleaning_takes_sessions_first(node, tmp_path):
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_hospital_that_lets_sums_out_alone_keeps_texts_of_failures(context, deployed, share):
+def test_sums_alone_keep_texts_of_failures_back(context, deployed, share):
     class Speaks(StarClient):
         def open_data(self):
             raise DataError("Maria Muster")
@@ -238,7 +238,7 @@ def test_hospital_holds_to_masks_whatever_a_server_says(declared, config):
     assert not left
 
 
-def test_scores_do_not_leave_unmasked_after_rounds_that_did():
+def test_after_masked_rounds_no_scores_leave_unmasked():
     class Lies(LocalGrid):
         def answer(self, message):
             content = message.content
@@ -259,7 +259,7 @@ def test_scores_do_not_leave_unmasked_after_rounds_that_did():
 
 
 @pytest.mark.parametrize("secure", ["", "require"])
-def test_hospital_that_lets_sums_out_alone_keeps_what_it_found(secure):
+def test_sums_alone_keep_findings_back(secure):
     plan = NodePlan(Reports, data_type="s3", secure=True, expects=(Table("t.csv", min_rows=4),))
     answers = answers_of(plan, [[{"t.csv": b"age\n50\n"}]] * 3, secure=secure)
     for content in answers[HELLO]:

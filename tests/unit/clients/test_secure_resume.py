@@ -94,7 +94,7 @@ def test_hospital_without_its_file_says_so(run, tmp_path, damage):
         ({"secure-with": "node-a, node-b"}, "others take part than `secure-with`"),
     ],
 )
-def test_config_of_a_hospital_holds_in_a_run_that_goes_on(run, changed, why):
+def test_a_hospitals_config_holds_after_a_resume(run, changed, why):
     run(1)
     with pytest.raises(NodeFailedError, match=why):
         run(2, **changed)

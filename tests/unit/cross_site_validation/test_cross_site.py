@@ -128,7 +128,7 @@ def test_behind_a_strategy_it_is_refused(strategy):
         type("Study", (strategy, CrossSite), {})
 
 
-def test_a_strategy_may_say_in_its_own_words_when_the_training_ends():
+def test_a_strategys_own_end_of_training_holds():
     study = type("Study", (CrossSite, CyclicTraining), {})
     two = type("Two", (Ward,), {"classes": (0, 1)})
     one, other = study(rounds=3), study(convergence=MaxRounds(3))

@@ -45,7 +45,7 @@ def test_it_is_alike_over_messages(result):
     assert over_messages(strategy()).result["cross_site"] == result
 
 
-def test_a_node_that_misses_a_round_has_a_gap():
+def test_a_node_missing_a_round_leaves_gaps():
     class Missing(Ward):
         def own_model(self, data, aggregate, rounds):
             if self.id == "node-0":
@@ -64,7 +64,7 @@ def test_a_node_that_misses_a_round_has_a_gap():
     assert 0.5 < found.figures("common")["auc"] < 1
 
 
-def test_a_convergence_with_a_memory_goes_on_after_a_checkpoint(tmp_path):
+def test_a_convergence_remembers_over_a_checkpoint(tmp_path):
     def made():
         patience = Plateau("accuracy", 3, min_delta=2.0)
         return SklearnCrossSite(metrics=["accuracy"], convergence=patience | MaxRounds(9))
@@ -149,7 +149,7 @@ def test_what_no_node_answers_is_refused(phase, answer, says):
 
 
 @pytest.mark.parametrize("key", ["agreement", "own", "scores"])
-def test_a_forged_answer_is_the_failure_of_its_node(key):
+def test_a_forged_answer_fails_its_node(key):
     skip = {"on-failure": "skip", "min-nodes": 2}
     record = over_messages(strategy(rounds=1), forging(key, lambda said: 5), **skip)
     found = record.result["cross_site"]
@@ -158,7 +158,7 @@ def test_a_forged_answer_is_the_failure_of_its_node(key):
     assert [list(entry.failed) for entry in record.history if entry.failed] == [["node-1"]]
 
 
-def test_a_model_that_nobody_can_score_has_a_row_without_figures():
+def test_a_model_nobody_scores_has_no_figures():
     """And it ends no run."""
     analyzer = forging("own", lambda own: own | {"coef": np.zeros((1, 7))})
     skip = {"on-failure": "skip", "min-nodes": 2}
@@ -180,7 +180,7 @@ def test_a_model_that_nobody_can_score_has_a_row_without_figures():
     assert all(len(picture) > 10_000 for picture in pictures)
 
 
-def test_two_classes_are_seen_to_in_the_first_round():
+def test_other_than_two_classes_end_round_1():
     three = [[(x, np.arange(len(y)) % 3)] for ((x, y),) in SPLITS]
     with pytest.raises(ModelError, match="classifiers of two classes"):
         over_messages(strategy(), splits=three, most=1)

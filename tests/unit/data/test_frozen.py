@@ -95,7 +95,7 @@ def test_what_was_frozen_stays(node):
     assert node.manifests() == [manifest]
 
 
-def test_the_digest_is_under_a_key_that_is_the_manifests_own(node):
+def test_the_digest_has_the_manifests_own_key(node):
     node.open().check("s3", None)
     [manifest] = node.manifests()
     told = b"".join(
@@ -110,7 +110,7 @@ def test_the_digest_is_under_a_key_that_is_the_manifests_own(node):
     assert (one.key != two.key, one.hmac != two.hmac) == (True, True)
 
 
-def test_each_project_name_and_query_is_frozen_by_itself(node):
+def test_each_project_name_and_query_freezes_alone(node):
     node.register()
     assert type(node.open().sources[0]).__name__ == "FolderSource"
     node.open(freeze="2026").load("s3", "ward.csv")
@@ -223,7 +223,7 @@ def test_a_failed_read_freezes_nothing(node):
 
 
 @pytest.mark.parametrize("key", ["time", "nbytes", "key", "hmac", "files"])
-def test_a_manifest_is_read_whole_or_not_at_all(node, key):
+def test_a_manifest_is_read_whole_or_not(node, key):
     node.open().check("s3", None)
     [(_, manifest)] = node.store.all()
     said = json.loads(manifest.to_json())
@@ -304,7 +304,7 @@ def test_nodes_of_a_simulation_freeze_each_its_own(tmp_path, monkeypatch):
         assert data.load("s3", None) == [{"ward.csv": b"age\n%d\n" % (60 + number)}]
 
 
-def test_a_name_with_a_dash_is_not_another_projects(node):
+def test_a_dashed_name_is_not_another_projects(node):
     node.register()
     text = Path(node.config["datasets"]).read_text()
     Path(node.config["datasets"]).write_text(text.replace('"flu"', '"covid-a"'))

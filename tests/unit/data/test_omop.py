@@ -36,7 +36,7 @@ def below(connection, concept):
     }
 
 
-def test_a_row_for_each_person_as_in_a_loop(eunomia):
+def test_a_row_for_each_person_as_looped(eunomia):
     sql = cohort(
         [SINUSITIS], conditions={"bronchitis": [BRONCHITIS]}, drugs={"pain": [ACETAMINOPHEN]}
     )

@@ -96,7 +96,7 @@ def test_eunomia_is_as_expected(eunomia):
     ]
 
 
-def test_a_tag_of_another_version_is_found_by_data_check(eunomia, context):
+def test_data_check_finds_another_versions_tag(eunomia, context):
     tables = {"visit_occurrence": ["person_id", "discharge_to_concept_id"]}
     for tag, said in (
         ("omop-5.3", ""),

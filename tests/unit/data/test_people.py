@@ -114,7 +114,7 @@ def test_one_person_counts_once_by_whatever_name(of, people):
     assert numbers([{"Observation": bundle}]) == (None, people)
 
 
-def test_patients_without_an_id_are_known_by_their_addresses():
+def test_patients_without_id_go_by_their_address():
     patients = [
         {"fullUrl": url, "resource": {"resourceType": "Patient"}} for url in (UUID, UUID, "x:1")
     ]
@@ -130,7 +130,7 @@ def test_a_missing_subject_is_found_at_hello():
         Table("visits.csv", subject=3)
 
 
-def test_a_column_of_tables_and_files_says_whose_rows_are():
+def test_a_column_says_whose_the_rows_are():
     """30 rows of 3 people: of a part that no rule looks into, the people count."""
     frame = pd.DataFrame({"person": [n % 3 for n in range(30)], "age": range(30)})
     file = frame.to_csv(index=False).encode()

@@ -81,7 +81,7 @@ def read(source, query=None, columns=None):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_table_comes_whole_here_and_in_a_child(source, kind):
+def test_a_table_comes_whole_also_in_children(source, kind):
     people, pieces = source(kind, tables="tables.people = ['id', 'age', 'sex']"), []
     frame = read(people)["people"]
     assert list(frame.itertuples(index=False, name=None)) == PEOPLE
@@ -105,7 +105,7 @@ def test_what_is_missing_and_nothing_at_all(source, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_column_that_is_named_twice_is_read_once(source, kind):
+def test_a_column_named_twice_is_read_once(source, kind):
     people = source(kind, sql="select id, age from people")
     assert list(read(people, columns=["age", "people.age"])["people"]) == ["age"]
 
@@ -261,7 +261,7 @@ WHERE sex = :sex AND age >= :least AND :share < 2 AND :since > '2019-01-01'
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", ["since", "least", "share", "sex", "a name", "table", "column"])
-def test_nothing_is_injected_through_anything_that_an_analysis_says(source, files, kind, place):
+def test_nothing_an_analysis_says_is_injected(source, files, kind, place):
     """Each place, with what has a meaning in SQL: refused by what the hospital's entry allows."""
     before, is_name = (files / kind).read_bytes(), place in ("a name", "table", "column")
     if place in ("table", "column"):

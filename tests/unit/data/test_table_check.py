@@ -258,7 +258,7 @@ def test_what_is_no_file_is_found():
         assert texts(Table("p.csv"), [{"p.csv": content}]) == ["p.csv is not a file"]
 
 
-def test_a_table_of_a_database_is_looked_at_as_a_file_is():
+def test_a_database_table_is_checked_as_files():
     """It comes as the DataFrame that the analysis gets, dates as dates."""
     table = Table("person", COLUMNS, min_rows=3, subject="patient")
     good = pd.read_csv(io.StringIO(GOOD), parse_dates=["visit"], date_format="ISO8601")
@@ -277,6 +277,6 @@ def test_a_table_of_a_database_is_looked_at_as_a_file_is():
     assert texts(table, [{"other": good}]) == ["no file person"]
 
 
-def test_of_several_tables_the_rows_of_the_shortest_count():
+def test_of_several_tables_the_shortest_counts():
     tables = {"person": pd.DataFrame({"a": [1, 2]}), "visit": pd.DataFrame({"a": [1] * 9})}
     assert counted(Evidence(), [tables]).rows == 2

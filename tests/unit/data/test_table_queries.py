@@ -59,7 +59,7 @@ def test_the_rows_of_a_function_stand_for_tables(tmp_path, monkeypatch, context)
         data.load("sql", TableQuery(tables=("visits",)).keys())
 
 
-def test_a_tester_gets_the_columns_that_are_asked_for():
+def test_a_tester_gets_the_columns_asked_for():
     seen = []
 
     class Looks(Ages):
@@ -78,7 +78,7 @@ def test_a_tester_gets_the_columns_that_are_asked_for():
         StarModelTester([split], Looks, Total, "s3", columns=["age"])
 
 
-def test_a_tester_gets_the_files_that_are_asked_for():
+def test_a_tester_gets_the_files_asked_for():
     seen = []
 
     class Looks(Ages):

@@ -69,7 +69,7 @@ def test_every_hospital_gets_all_public_keys(parties):
         node(parties, "peers")
 
 
-def test_hospitals_whose_folder_was_given_away_get_their_file(parties, tmp_path):
+def test_owners_of_given_folders_get_their_file(parties, tmp_path):
     federation, _, sent = sent_by_all(parties)
     with pytest.raises(ConfigError, match="no folder that `flame-flwr provision` has made"):
         collect_identities(federation, tmp_path / "elsewhere", sent)

@@ -279,7 +279,7 @@ def test_the_commands_of_the_pages_are_quoted(made):
 
 
 @pytest.mark.parametrize(("sandbox", "count"), [("bwrap", 1), ("off", 0)])
-def test_a_hospitals_page_leads_to_its_approval_and_its_peers(tmp_path, sandbox, count):
+def test_a_hospitals_page_links_approval_and_peers(tmp_path, sandbox, count):
     folder = provisioned(tmp_path, f'sandbox = "{sandbox}"\n') / "hospital-b"
     page = (folder / "README.md").read_text()
     steps = [

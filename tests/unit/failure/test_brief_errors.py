@@ -33,7 +33,7 @@ def fail(error):
         logging.getLogger("flwr").error("%s raised an exception", "ServerApp", exc_info=caught)
 
 
-def test_an_error_of_ours_is_its_message_and_its_place(flowers_log):
+def test_our_errors_are_message_and_place(flowers_log):
     fail(ConfigError("`results` cannot be written to"))
     lines = flowers_log().splitlines()
     assert lines[:3] == [
@@ -44,7 +44,7 @@ def test_an_error_of_ours_is_its_message_and_its_place(flowers_log):
     assert [re.sub(r":\d+", "", line) for line in lines[3:]] == ["at test_brief_errors.py in fail"]
 
 
-def test_an_error_of_the_apps_own_code_keeps_its_traceback(flowers_log):
+def test_an_apps_own_error_keeps_its_traceback(flowers_log):
     fail(ValueError("no such column"))
     assert flowers_log().count("Traceback") == 2
     assert "ValueError: no such column" in flowers_log()

@@ -160,7 +160,7 @@ def test_what_is_above_is_not_shown_twice():
     [("utf-7", "# +AAo-import socket"), ("raw_unicode_escape", "# \\u000aimport socket")],
 )
 @pytest.mark.parametrize("end", ["\n", "\r"])
-def test_a_comment_that_runs_is_shown_as_it_runs(encoding, comment, end):
+def test_a_comment_that_runs_shows_so(encoding, comment, end):
     """As Python reads the file, in the encoding that it says it is in."""
     code = end.join([f"# coding: {encoding}", "x = 1", comment, ""])
     scope = {}
@@ -173,7 +173,7 @@ def test_a_comment_that_runs_is_shown_as_it_runs(encoding, comment, end):
 
 
 @pytest.mark.parametrize("encoding", ["rot13", "no-such", "undefined"])
-def test_an_encoding_that_is_none_is_no_text_or_no_python(encoding):
+def test_an_unknown_encoding_is_no_python(encoding):
     found = review(app=f"# coding: {encoding}\nx = 1\n")
     assert "study/app.py is no Python that can be read" in found.warnings()
     assert found.text("study/app.py")

@@ -53,7 +53,7 @@ ABOUT = {"opened": "s3", "source": 1, "kind": "s3", "keys": []}
 CHECK, READ = {"ask": "check", **ABOUT}, {"ask": "read", **ABOUT}
 
 
-def test_a_folder_that_changes_in_a_run_is_told_once(ask, tmp_path, caplog):
+def test_a_changing_folder_is_told_once(ask, tmp_path, caplog):
     for changed in (False, False):
         assert ask(SOURCES)[0].has_changed is changed
     (tmp_path / "ward" / "b.csv").write_text("age\n47\n")
@@ -147,7 +147,7 @@ def answered(context):
     )
 
 
-def test_the_run_hears_that_it_changed_and_what_is_frozen(fab_of, node_message, caplog):
+def test_the_run_hears_of_change_and_freeze(fab_of, node_message, caplog):
     asked = node_message("data", fab_of("data", ""), {})
     reply = Message(answered(asked), reply_to=asked.message)
     for frozen, changed in (((), False), ((DIGEST,), True)):

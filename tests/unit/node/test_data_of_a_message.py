@@ -296,7 +296,7 @@ def test_a_key_leads_out_of_no_prefix(look, store, key):
     assert "cannot be had" in said
 
 
-def test_tables_of_a_database_are_read_by_the_node(look, tmp_path):
+def test_the_node_reads_tables_of_databases(look, tmp_path):
     """As DataFrames, with the columns and the rows that the model asks for, once in a run."""
     database = tmp_path / "ward.db"
     with contextlib.closing(sqlite3.connect(database)) as connection:

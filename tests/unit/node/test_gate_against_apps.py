@@ -68,7 +68,7 @@ def everything(answer):
     )
 
 
-def test_an_app_that_skips_rules_meets_them_all_the_same(ask, lines):
+def test_an_app_cannot_skip_rules(ask, lines):
     assert value(ask("few")).size == 3
     sent = value(ask("skips", asked={"do": "skips"}, disclosure="MinCount(50)"))
     assert (sent.size, sent.suppressed) == (0, 1)
@@ -93,7 +93,7 @@ def test_an_app_that_skips_rules_meets_them_all_the_same(ask, lines):
         ("path_as_rules", "", "that the analysis declares cannot be read"),
     ],
 )
-def test_what_may_not_leave_is_answered_by_a_failure(ask, lines, do, rules, why):
+def test_what_may_not_leave_becomes_a_failure(ask, lines, do, rules, why):
     began = time.monotonic()
     answer = ask(do, disclosure=rules)
     assert time.monotonic() - began < 60
@@ -150,7 +150,7 @@ def test_strict_lets_no_texts_of_filters_leave(ask, lines):
     assert (lines()[-1]["filters"], lines()[-1]["disclosure"]) == (["Own"], ["Strict"])
 
 
-def test_an_own_type_passes_and_the_log_says_so(ask, lines):
+def test_an_own_type_passes_and_is_logged(ask, lines):
     register_type(Box, to=lambda box: box.inside, restore=Box, name="tests.Box")
     assert value(ask("own type", disclosure="MinCount(5)")).inside == 61.3
     assert lines()[-1]["result"] == "value of a type of the analysis's own 'tests.Box'"
@@ -218,14 +218,14 @@ def test_counts_of_filtered_answers_are_the_nodes_own(ask):
     assert counts == [1, 2, 3]
 
 
-def test_a_state_of_too_many_records_is_not_kept(ask):
+def test_a_state_of_many_records_is_dropped(ask):
     answer = ask("state")
     assert answer.reply.error.code == CRASHED
     assert "keeps more than 100 records" in answer.reply.error.reason
     assert answer.state is None
 
 
-def test_another_kind_of_app_is_refused_before_it_runs(ask, lines):
+def test_another_kind_of_app_never_runs(ask, lines):
     answer = ask("", app="plain")
     assert answer.reply.error.code == RAISED
     assert "this node runs flame-flwr's analyses only" in answer.reply.error.reason

@@ -67,7 +67,7 @@ def test_every_way_an_answer_leaves_is_counted(node):
     assert (node.folder / FILE).parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_masked_answer_is_counted_before_its_mask_is_used(node, node_message):
+def test_an_answer_is_counted_before_its_mask(node, node_message):
     """An answer that is kept for whoever asks again must not have left uncounted."""
     order = []
 
@@ -155,7 +155,7 @@ def test_the_project_is_the_approvals(node):
     assert node.accounts() == {("data", "long-covid"): (1, 1)}
 
 
-def test_a_node_without_a_folder_counts_nothing_and_limits_nothing(node):
+def test_without_a_folder_nothing_is_counted(node):
     nowhere = {"state-dir": ""}
     assert node.ask(result(1), node=nowhere) == ""
     why = node.ask(result(1), node={**nowhere, "answers-per-day": 5})

@@ -60,7 +60,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_a_ledger_that_is_not_sound_lets_nothing_leave(node, how):
+def test_an_unsound_ledger_lets_nothing_leave(node, how):
     assert node.ask(result(1)) == ""
     damaged(node, WAYS[how])
     why = node.ask(result(1))
@@ -92,7 +92,7 @@ def test_a_full_disk_lets_nothing_leave(node, monkeypatch):
     assert (node.folder / FILE).read_bytes() == before
 
 
-def test_a_crash_leaves_the_old_ledger_or_the_new_one(node, monkeypatch):
+def test_a_crash_leaves_one_whole_ledger(node, monkeypatch):
     assert node.ask(result(1)) == ""
     replace = os.replace
 

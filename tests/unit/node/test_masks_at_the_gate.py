@@ -185,7 +185,7 @@ def test_what_is_said_beside_sums_does_not_leave(ask, do):
 
 
 @pytest.mark.parametrize("lie", [{"roster": "[]"}, *also({"after": 7}, {"learning_rate": 0.1})])
-def test_an_app_is_not_started_for_a_server_that_lies(ask, tmp_path, lie):
+def test_a_lying_server_starts_no_app(ask, tmp_path, lie):
     reply, _ = ask("few", told=lie)
     failure = Failure.from_json(reply.content["fitres.metrics"]["failure"])
     assert "secure sums are refused" in failure.text

@@ -215,7 +215,7 @@ def test_nothing_of_a_message_outlives_the_node(ask, tmp_path):
     assert not any(map(is_alive, [server, *left]))
 
 
-def test_a_node_goes_on_where_no_process_can_be_started(host, ask, monkeypatch):
+def test_a_node_outlives_failed_process_starts(host, ask, monkeypatch):
     def _fork(theirs, limits, sandbox, fence):
         theirs.close()
         raise ForkError("the fork server has ended")
@@ -229,7 +229,7 @@ def test_a_node_goes_on_where_no_process_can_be_started(host, ask, monkeypatch):
     assert not ask("tell").reply.has_error()
 
 
-def test_an_event_of_an_earlier_process_is_not_taken_for_this_ones():
+def test_an_earlier_processs_event_is_not_mistaken():
     forks = object.__new__(Forks)
     forks._control, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with forks._control, server:

@@ -56,7 +56,7 @@ def test_an_analysis_that_takes_long_is_answered_once(monkeypatch):
     assert not reply.has_error()
 
 
-def test_what_an_app_keeps_is_stored_before_its_reply_leaves(server, monkeypatch):
+def test_state_is_stored_before_the_reply_leaves(server, monkeypatch):
     """The next message may come as soon as the reply has gone: Flower stores it afterwards."""
     happened = []
     insert, keep = _loop._insert_message, server.state._keep
@@ -194,7 +194,7 @@ def test_an_app_without_a_trusted_signature_is_noted(server, tmp_path, says, is_
     assert ["could not be verified" in line for line in lines] == [not is_trusted] * 2
 
 
-def test_a_message_that_cannot_be_taken_is_left_out(server, caplog):
+def test_a_message_that_fails_is_left_out(server, caplog):
     def broken(*_):
         raise KeyError("no such part")
 

@@ -57,7 +57,7 @@ def test_answers_are_counted_by_day_and_study(log, tmp_path):
     assert rest[0]["left"] == "float64 array of shape (3,)"
 
 
-def test_what_was_withheld_in_an_answer_is_shown_with_its_rule(log, tmp_path, browser):
+def test_withheld_figures_are_shown_with_their_rule(log, tmp_path, browser):
     noted = {"MinCount": {"whole": 2, "cells": 3}, HARM: {"altered": 1}}
     for entry in (line(1), line(2, withheld=noted), line(2, failure="MinCount(5): too few")):
         log.append(entry)
@@ -70,7 +70,7 @@ def test_what_was_withheld_in_an_answer_is_shown_with_its_rule(log, tmp_path, br
     assert said in "".join(saved(egress(tmp_path)))
 
 
-def test_a_log_is_read_again_when_it_has_grown(log, tmp_path, monkeypatch):
+def test_a_grown_log_is_read_again(log, tmp_path, monkeypatch):
     read = []
     original = page_egress.read_entries
     monkeypatch.setattr(page_egress, "read_entries", lambda path: read.append(1) or original(path))
@@ -104,7 +104,7 @@ def test_what_left_is_saved_by_study_and_day(log, tmp_path):
     assert [(row["time"][:10], row["project"]) for row in chosen] == [("2026-11-02", "covid")]
 
 
-def test_the_whole_log_is_searched_and_not_its_newest_lines_only(log, browser):
+def test_the_whole_log_is_searched(log, browser):
     old = [line(1, project="heart"), line(1, failure="TooFewError: MinCount(5)"), line(2)]
     for entry in (*old, *(line(3) for _ in range(120))):
         log.append(entry)
@@ -162,7 +162,7 @@ def test_an_apps_texts_have_a_limit(node, monkeypatch):
     assert "cut here: `flame-flwr node diff`" in app["difference"][-1]
 
 
-def test_a_node_says_what_it_does_and_what_its_gate_lets_through(node):
+def test_a_node_shows_work_and_its_gate(node):
     settings = node_settings(node)
     said = page_parts.now_part(settings)
     assert (said["name"], said["runs"], said["message"]) == ("a", False, {})
@@ -172,7 +172,7 @@ def test_a_node_says_what_it_does_and_what_its_gate_lets_through(node):
     assert [each["answers_per_day"] for each in ledger["datasets"]] == [9]
 
 
-def test_every_part_is_json_and_the_page_is_whole(node, browser, log):
+def test_every_part_is_json_in_one_page(node, browser, log):
     log.append(line(project=HARM))
     settings = node_settings(node)
     for part in (page_parts.now_part(settings), page_parts.ledger_part(settings)):

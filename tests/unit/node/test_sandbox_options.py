@@ -172,7 +172,7 @@ def test_bubblewraps_words_are_in_the_log(obey, obeying_host, node_log, tmp_path
     assert f"\nno namespaces in {tmp_path}\n" in f"\n{node_log.read_text()}"
 
 
-def test_no_other_process_of_an_old_number_is_ended(monkeypatch):
+def test_an_old_number_ends_no_process(monkeypatch):
     """An app can end the sandbox itself, and the kernel gives its processes' numbers anew."""
     namespaces = SandboxNamespaces(bubblewrap(memory=2**28))
     try:

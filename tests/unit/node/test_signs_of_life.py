@@ -43,7 +43,7 @@ def until(given, count):
         time.sleep(EVERY)
 
 
-def test_a_node_gives_signs_often_while_it_is_busy_and_not_else(signs):
+def test_signs_are_frequent_only_while_busy(signs):
     busy = threading.Event()
     given = signs(busy)
     until(given, 1)
@@ -58,7 +58,7 @@ def test_a_node_gives_signs_often_while_it_is_busy_and_not_else(signs):
     assert len(given) == before
 
 
-def test_a_sign_that_is_refused_is_not_the_last_one(signs, caplog, monkeypatch):
+def test_a_refused_sign_is_not_the_last(signs, caplog, monkeypatch):
     monkeypatch.setattr(flower_node.constant, "HEARTBEAT_DEFAULT_INTERVAL", 5 + 10 * EVERY)
     busy = threading.Event()
     busy.set()
@@ -71,7 +71,7 @@ def test_a_sign_that_is_refused_is_not_the_last_one(signs, caplog, monkeypatch):
     assert min(waits[1:3]) > 6 * EVERY
 
 
-def test_a_node_is_busy_from_a_message_until_it_asks_for_the_next(monkeypatch):
+def test_a_node_is_busy_until_it_asks_again(monkeypatch):
     busy, seen, tree = threading.Event(), [], type("Tree", (), {"children": []})()
     messages = iter([None, ("first", tree), ("second", tree)])
 

@@ -134,7 +134,7 @@ def test_of_a_single_record_one_object_travels(link, name, objects):
 
 
 @pytest.mark.parametrize("name", [SINGLE, PACKED])
-def test_an_object_that_comes_late_is_asked_for_soon(link, name):
+def test_a_late_object_is_asked_for_soon(link, name):
     """A message is seen before its sender has pushed all of it; Flower waits a second, then two."""
     link.delays, began = 8, time.monotonic()
     assert answered(link, name).content["answer"] == {"n": 1}
@@ -161,7 +161,7 @@ def test_a_record_beside_others_travels_as_any(link):
     assert len(link.taken) == 1 + 4
 
 
-def test_two_runs_that_push_at_a_time_leave_nothing_behind(monkeypatch, link):
+def test_two_runs_pushing_leave_nothing_behind(monkeypatch, link):
     pushed = []
     monkeypatch.setattr(http_grid, "push_objects", lambda objects: pushed.append(set(objects)))
     monkeypatch.setattr(flower_single_record, "_push_less", cache(_push_less.__wrapped__))

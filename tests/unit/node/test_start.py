@@ -146,7 +146,7 @@ start.start(["--node-config", 'name="a" approval="none" sandbox="off"'])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forked messages are Linux's")
-def test_a_program_of_its_user_cannot_look_into_it(tmp_path):
+def test_its_users_programs_cannot_look_inside(tmp_path):
     """Neither into the node, which has the key, nor into its fork server."""
     home = {**os.environ, "FLWR_HOME": str(tmp_path)}
     done = subprocess.run(

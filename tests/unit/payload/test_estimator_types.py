@@ -113,7 +113,7 @@ OUT = [
 
 @pytest.mark.parametrize("model", OUT, ids=lambda model: type(model).__name__)
 @pytest.mark.parametrize("within", [lambda model: model, make_pipeline])
-def test_a_forged_one_of_compiled_code_is_not_loaded(model, within, monkeypatch):
+def test_forged_compiled_code_is_not_loaded(model, within, monkeypatch):
     """With a forged `dual_coef_`, libsvm reads beyond its end. skops before 0.15 trusted trees."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -57,7 +57,7 @@ TO_GO_ON = ("_average_coef", "_standard_coef", "_average_intercept", "_standard_
 
 @pytest.mark.parametrize("name", ["SGDClassifier", "SGDRegressor", "PassiveAggressiveClassifier"])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_averages_that_partial_fit_writes_to_have_the_shape_of_what_they_are_of(name, classes):
+def test_averages_have_the_shape_of_their_coefficients(name, classes):
     """Compiled code takes their length from the coefficients, and writes behind a shorter one."""
     rows = np.arange(12.0).reshape(6, 2) % 5
     with warnings.catch_warnings():
@@ -74,7 +74,7 @@ def test_averages_that_partial_fit_writes_to_have_the_shape_of_what_they_are_of(
 
 
 @pytest.mark.parametrize("name", ["ElasticNet", "Lasso", "MultiTaskElasticNet", "MultiTaskLasso"])
-def test_no_fit_goes_on_in_coefficients_of_any_number(name):
+def test_no_fit_goes_on_in_any_number(name):
     """Its compiled code takes their number from the new rows, and writes behind fewer."""
     model, _ = fitted(name)
     check_estimator(model)

@@ -203,7 +203,7 @@ def test_numbers_without_a_text_are_refused(value):
         decode(encode(value), as_text=True)
 
 
-def test_numbers_that_arrive_can_be_added_up_and_shown():
+def test_arrived_numbers_can_be_summed_and_shown():
     largest = 2 ** (8 * 1600 - 1) - 1
     for value in (largest, -largest):
         assert decode(encode(value), as_text=True) == value

@@ -54,7 +54,7 @@ def test_figures_are_counted(value, figures):
     assert cost(value, beside=2).figures == figures + 2
 
 
-def test_what_is_too_large_to_look_into_is_counted_by_its_bytes(monkeypatch):
+def test_too_large_values_count_by_their_bytes(monkeypatch):
     monkeypatch.setattr(opaque, "LIMITS", opaque.LIMITS._replace(header=1000))
     passed = Passed(encode("a" * 1000))
     assert cost_of(passed) == Cost(passed.payload.nbytes // 8, exact=1)

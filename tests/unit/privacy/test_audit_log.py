@@ -209,7 +209,7 @@ def test_lines_before_a_changed_one_are_sound(path, number):
     assert found.sound == number - 1
 
 
-def test_an_older_log_is_sealed_by_the_first_line(path, caplog):
+def test_the_first_line_seals_older_logs(path, caplog):
     path.parent.mkdir()
     path.write_text(OLD * 3)
     assert "not chained yet: an older log" in verify(path).notes[0]

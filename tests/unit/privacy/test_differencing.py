@@ -72,7 +72,7 @@ def test_nor_a_group_outside_the_answer():
     assert sizes(sent([RowCount(23), RowCount(10), RowCount(10)])) == [23, 10, 10]  # of one size
 
 
-def test_what_three_groups_give_away_is_told_of_people_alone():
+def test_three_groups_tell_of_people_alone():
     """The page says so; ``test_published_sets.py`` has the same with people."""
     sizes_of_all = [RowCount(47), RowCount(31), RowCount(13), RowCount(3)]
     assert sizes(sent(sizes_of_all)) == [47, 31, 13, 0]

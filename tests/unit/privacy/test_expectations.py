@@ -73,7 +73,7 @@ def test_findings_about_few_values_stay(column, rows, said):
 
 
 @pytest.mark.parametrize(("rows", "least", "said"), [(0, 1, True), (3, 4, False), (3, 20, True)])
-def test_how_many_rows_there_are_is_told_as_a_count_is(rows, least, said):
+def test_row_counts_are_told_as_counts(rows, least, said):
     text = "c\n" + "7\n" * rows
     found = mismatches([Table("t.csv", min_rows=least)], [{"t.csv": text.encode()}])
     assert bool(Gate("a", (MinCount(5),)).findings(found, Study())) == said
@@ -94,7 +94,7 @@ def test_resources_are_counted_likewise():
 # ---- how many are answered -------------------------------------------------------------------
 
 
-def test_a_node_answers_so_many_of_one_column_in_a_day(tmp_path, monkeypatch):
+def test_one_columns_answers_a_day_are_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(asked_expectations, "_MEMORY", {})
 
     def ask(high, project="covid", where=str(tmp_path / "state")):
@@ -182,7 +182,7 @@ def test_findings_do_not_leave_uncounted():
     assert "findings" not in content["getpropertiesres.properties"]
 
 
-def test_the_gate_of_a_hospitals_program_counts_and_keeps_back(monkeypatch):
+def test_a_hospitals_own_gate_counts_too(monkeypatch):
     monkeypatch.setattr(asked_expectations, "_MEMORY", {})
     config = {"name": "of the gate", "disclosure": "MinCount(5)"}
 
@@ -239,7 +239,7 @@ def test_ten_values_of_three_people_are_of_three(column, cell, of_hospital):
         assert not gate.findings([by_people], Study())
 
 
-def test_how_many_rows_there_are_is_told_as_of_people():
+def test_row_counts_are_told_as_people():
     file = [{"t.csv": b"person,c\n" + b"a,7\n" * 10 + b"b,7\n"}]
     [found] = mismatches([Table("t.csv", min_rows=20, subject="person")], file)
     assert found.rows == 2
@@ -249,7 +249,7 @@ def test_how_many_rows_there_are_is_told_as_of_people():
     assert found.rows == 1
 
 
-def test_the_subject_of_a_hospitals_registry_counts_in_hello(tmp_path, monkeypatch):
+def test_a_registrys_subject_counts_in_hello(tmp_path, monkeypatch):
     monkeypatch.setattr(asked_expectations, "_MEMORY", {})
     rows = "".join(f"{n // 10},{60 + n}\n" for n in range(40))
     (tmp_path / "ward").mkdir()

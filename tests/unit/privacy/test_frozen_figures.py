@@ -76,7 +76,7 @@ def ward(tmp_path):
     return Ward()
 
 
-def test_a_second_run_does_not_tell_of_the_three_that_it_leaves_out(ward):
+def test_two_runs_do_not_tell_of_three(ward):
     live = [ward.ask(0, 100, freeze=""), ward.ask(3, 100, freeze="")]
     assert live == [100, 97]  # the attack: of data that is read anew, runs are not compared
     assert [ward.ask(*some) for some in ((0, 100), (3, 100), (0, 50), (50, 97), (0, 100))] == [
@@ -88,13 +88,13 @@ def test_a_second_run_does_not_tell_of_the_three_that_it_leaves_out(ward):
     ]
 
 
-def test_another_name_or_query_is_of_the_same_people_and_another_project_is_not(ward):
+def test_names_and_queries_share_people_projects_do_not(ward):
     assert ward.ask(0, 100) == 100
     assert ward.ask(3, 100, freeze="2027") == 0
     assert ward.ask(3, 100, project="flu") == 97
 
 
-def test_the_ages_of_five_are_not_had_by_as_many_runs(ward):
+def test_repeated_runs_do_not_tell_five_ages(ward):
     class Power(MeanAge):
         def analysis_method(self, data, aggregator_results):
             table = pd.read_csv(io.BytesIO(data[0]["ward.csv"])).set_index("person")
@@ -108,7 +108,7 @@ def test_the_ages_of_five_are_not_had_by_as_many_runs(ward):
     assert gated_fit(StarClient(plan, context), 1)[0].n == 0
 
 
-def test_it_is_the_nodes_users_alone_and_the_analysis_does_not_get_it(ward):
+def test_it_is_the_nodes_alone(ward):
     ward.ask(0, 100)
     assert ward.file.stat().st_mode & 0o777 == 0o600
     assert {each.stat().st_mode & 0o077 for each in ward.file.parents[:3]} == {0}
@@ -117,7 +117,7 @@ def test_it_is_the_nodes_users_alone_and_the_analysis_does_not_get_it(ward):
     assert ward.said["frozen"] == ward.state["flame_flwr.frozen"]["digests"][0]
 
 
-def test_it_goes_with_the_last_of_the_frozen_data(ward):
+def test_it_goes_with_the_last_frozen_data(ward):
     ward.ask(0, 100)
     ward.ask(0, 100, freeze="2027")
     store = ward.store()
@@ -150,7 +150,7 @@ def test_what_is_damaged_lets_nothing_leave(ward, damage):
     assert str(ward.file) not in str(ward.failure)
 
 
-def test_a_round_without_a_look_at_the_data_is_counted_with_it(ward):
+def test_a_round_without_data_is_counted_too(ward):
     """An analysis may answer from what it has kept of an earlier round."""
     ward.ask(0, 100)
     context = Context(
@@ -164,7 +164,7 @@ def test_a_round_without_a_look_at_the_data_is_counted_with_it(ward):
     assert not frozen_reads(context)
 
 
-def test_of_two_answers_at_once_the_second_is_compared_with_the_first(ward):
+def test_two_answers_at_once_are_compared(ward):
     ward.ask(0, 100)
     figures = ward.store().figures([ward.said["frozen"]])
     order, inside = [], threading.Event()
@@ -197,7 +197,7 @@ def test_who_waits_for_too_long_is_told_so(ward, monkeypatch):
         pass
 
 
-def test_what_has_left_of_several_datasets_together_can_be_read_again():
+def test_sets_of_several_datasets_are_reread():
     """An answer about three of them is kept with each, and may be of more than one may have."""
     together = FigureAccount()
     for dataset in range(3):

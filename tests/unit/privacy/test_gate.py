@@ -112,7 +112,7 @@ def test_own_statistics_meet_rules_where_they_are_known():
         Gate("a", (Strict(),)).result(encode(Own(30)), Study(), 1)
 
 
-def test_a_rule_may_look_at_how_many_people_there_are():
+def test_a_rule_may_see_the_people_count():
     gate, study = Gate("a", (OnlyLarge(10),)), Study(evidence=Evidence(people=9))
     with pytest.raises(PayloadError, match="too few people"):
         gate.result(encode(RowCount(30)), study, 1)

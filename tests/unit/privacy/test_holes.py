@@ -50,7 +50,7 @@ def mean_of(statistic):
 
 
 @pytest.mark.parametrize("kind", [Moments, Total])
-def test_the_mean_of_a_column_of_two_values_does_not_count_the_dead(kind):
+def test_a_binary_mean_does_not_count_deaths(kind):
     assert mean_of(through(kind.from_data(DIED), *RULES)) is None
     five = np.array([0.0] * 15 + [1] * 5)
     n, mean = mean_of(through(kind.from_data(five), *RULES))
@@ -64,7 +64,7 @@ def test_three_counts_are_not_solved_from_two_sums(few):
     assert mean_of(through(Moments.from_data(np.repeat(few, [12, 7, 6])), *RULES)) is not None
 
 
-def test_a_covariance_does_not_tell_the_age_of_the_one_who_died():
+def test_a_covariance_hides_the_ones_age():
     found = through(Covariance.from_data({"age": AGES, "died": DIED}), *RULES).result()
     assert found["n"] == 0
     assert found["covariance"] is None
@@ -87,12 +87,12 @@ def test_describe_does_not_count_either():
         assert found[column]["mean"] is None
 
 
-def test_a_merge_at_the_node_keeps_what_is_known_of_its_columns():
+def test_a_merge_keeps_what_columns_are_known():
     both = Moments.from_data(DIED[:10]).merge(Moments.from_data(DIED[10:]))
     assert mean_of(through(both, *RULES)) is None
 
 
-def test_a_column_of_many_values_leaves_with_rare_ones():
+def test_many_valued_columns_leave_with_rare_ones():
     ages = np.repeat(np.arange(20.0, 80), 3)
     assert through(Moments.from_data(ages), *RULES).n == len(ages)
 
@@ -102,7 +102,7 @@ class Deaths(StarAnalyzer):
         return {"age": Moments.from_data(AGES), "died": Moments.from_data(DIED)}
 
 
-def test_the_gate_is_told_how_few_values_there_are_and_nothing_of_it_leaves():
+def test_the_gate_alone_learns_of_few_values():
     node = Node(NodePlan(Deaths), Identity("a", ("a",)), None, node_rules=RULES)
     returned = node.round(1, None)
     study = Study.from_bytes(node.study().to_bytes())
@@ -123,7 +123,7 @@ def test_what_is_said_of_other_columns_is_refused():
         Gate("a", RULES).result(encode(Moments.from_data(AGES)), study, 1)
 
 
-def test_a_pickle_and_a_copy_of_a_statistic_are_without_its_columns():
+def test_pickles_and_copies_forget_their_columns():
     made = Moments.from_data(DIED)
     restored = pickle.loads(pickle.dumps(made))
     assert restored == made
@@ -133,7 +133,7 @@ def test_a_pickle_and_a_copy_of_a_statistic_are_without_its_columns():
 # ---- many figures of the same people ---------------------------------------------------------
 
 
-def test_the_ages_of_five_are_not_solved_from_their_powers():
+def test_five_ages_are_not_solved_from_powers():
     ages = np.array([52.0, 58, 61, 67, 74])
     powers = (1, 2, 4)
     sent = through([Moments.from_data(ages**power) for power in powers], *RULES)
@@ -224,7 +224,7 @@ def moments(*columns):
 
 
 @pytest.mark.parametrize("form", ["frame", "sources", "file", "odd file"])
-def test_the_ages_of_five_are_not_solved_from_sums_of_another_order(form):
+def test_five_ages_are_not_solved_from_sums(form):
     """Of fourth powers around 50 and 55, and what is next, five ages can be solved."""
 
     def ask(table):
@@ -271,7 +271,7 @@ def test_columns_that_were_read_leave_of_any_rows(form, subject):
     assert figures(ask, WARD, subject, form) == [20] * 6
 
 
-def test_what_an_analyzer_adds_to_its_table_was_not_read():
+def test_columns_an_analyzer_adds_were_not_read():
     plan = NodePlan(Adds, {}, "s3")
     node = Node(plan, Identity("a", ("a",)), SplitData(WARD.iloc[:5].copy()), node_rules=RULES)
     gate, sizes = Gate("a", RULES), []
@@ -288,7 +288,7 @@ class Adds(StarAnalyzer):
         return Moments.from_data(data[f"power {self.num_iterations}"])
 
 
-def test_a_computed_column_of_few_values_is_a_count():
+def test_computed_few_values_are_a_count():
     def ask(table):
         return moments(*(table["age"] > bound for bound in range(36, 84, 6)))
 
@@ -299,11 +299,11 @@ def test_a_computed_column_of_few_values_is_a_count():
 
 
 @pytest.mark.parametrize("n", [0, 1, 4])
-def test_an_estimate_of_few_or_nobody_does_not_leave(n):
+def test_estimates_of_few_or_none_stay(n):
     assert through(MetaAnalysis.from_data(3.25, 0.5, n), *RULES).studies == ()
 
 
-def test_an_estimate_of_few_does_not_leave_within_others():
+def test_estimates_of_few_do_not_leave_within():
     few = MetaAnalysis.from_data(3.25, 0.5, 3)
     assert through(MetaAnalysis.from_data(0.5, 0.1, 120).merge(few), *RULES).studies == ()
     two = MetaAnalysis.from_data(0.5, 0.1, 120).merge(MetaAnalysis.from_data(0.6, 0.1, 90))
@@ -328,7 +328,7 @@ def test_shifted_copies_of_a_column_are_moved_alike():
     assert high > 94 + 0.05 * 76
 
 
-def test_columns_whose_extremes_are_known_do_not_tell_how_others_are_moved():
+def test_known_extremes_do_not_tell_others_shifts():
     ages = np.array([18.0, 25, 33, 41, 47, 52, 66, 71, 80, 94])
     known = through(MinMax.from_data(np.repeat([0.0, 1], 5)), *NOISY)
     same = through(MinMax.from_data(np.ones(10)), *NOISY)

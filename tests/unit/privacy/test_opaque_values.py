@@ -63,7 +63,7 @@ def test_an_opaque_value_of_few_people_is_refused(evidence, passes):
 
 
 @pytest.mark.parametrize("parts", [0, 2])
-def test_the_gate_counts_itself_what_it_cannot_look_into(parts):
+def test_the_gate_counts_what_it_cannot_see(parts):
     """What the analysis's process says of it counts for nothing."""
     gate, forged = (
         Gate("a", (MinCount(5),)),

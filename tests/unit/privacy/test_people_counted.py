@@ -126,7 +126,7 @@ def test_describe_counts_people():
     assert leaves(lambda t: describe(t).column("age")[0], table).n == 0
 
 
-def test_a_bin_with_many_rows_of_few_people_is_withheld_and_others_are_not():
+def test_only_bins_of_few_people_are_withheld():
     table = pd.DataFrame(
         {
             "person": [f"p{i}" for i in range(20)] + ["q1"] * 6 + [f"r{i}" for i in range(9)],
@@ -140,7 +140,7 @@ def test_a_bin_with_many_rows_of_few_people_is_withheld_and_others_are_not():
     assert leaves(lambda t: Histogram.from_data(t["age"], edges), table, "").counts[1] == 6
 
 
-def test_quantiles_move_together_until_enough_people_are_behind_each_value():
+def test_quantiles_move_until_enough_people_are_behind():
     table = visits(12, 4).sort_values("person")
     table["age"] = np.repeat(np.arange(40.0, 100, 5), 4)  # each person has an age of its own
     found = leaves(lambda t: Quantiles.from_data(t["age"]), table)
@@ -156,7 +156,7 @@ def test_a_column_of_few_values_counts_people():
     assert leaves(lambda t: Moments.from_data(t["died"]), table).n == 0
 
 
-def test_rows_of_files_that_are_merged_are_of_all_their_people():
+def test_merged_files_count_all_their_people():
     def ask(table):
         halves = [table.iloc[:15], table.iloc[15:]]
         one, two = (Moments.from_data(half.set_index("person")["age"]) for half in halves)
@@ -166,7 +166,7 @@ def test_rows_of_files_that_are_merged_are_of_all_their_people():
     assert leaves(ask, visits(6, 5)).n == 30
 
 
-def test_a_series_is_found_by_its_values_and_not_by_its_name_alone():
+def test_a_series_is_found_by_its_values():
     table = visits(3, 10)
     with counting_people("person", [{"visits": table}]):
         other = Moments.from_data(pd.Series(np.arange(30.0), name="age"))
@@ -175,7 +175,7 @@ def test_a_series_is_found_by_its_values_and_not_by_its_name_alone():
     assert len(set(known._columns_behind.people[0])) == 3
 
 
-def test_extremes_of_the_same_people_are_moved_by_the_same_shares():
+def test_the_same_peoples_extremes_move_alike():
     table = visits(60, 1)
     noise = NoisyMinMax(secret="of this node only")
     with counting_people("person", table):
@@ -195,7 +195,7 @@ def test_a_subject_is_a_name():
     assert StarModel(Ages, Merge, "s3", subject="person").plan.subject == "person"
 
 
-def test_people_are_counted_where_an_analysis_asks_for_another_column(tmp_path):
+def test_other_columns_count_their_people_too(tmp_path):
     """Of a database whose hospital says whom a row is about."""
     with sqlite3.connect(tmp_path / "ward.db") as ward:
         ward.execute("CREATE TABLE visits (person INTEGER, age REAL)")

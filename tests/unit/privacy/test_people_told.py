@@ -64,11 +64,11 @@ def told(tester):
         ("xz", [MinCount(13, differences=False)], ""),
     ],
 )
-def test_people_are_told_beside_a_figure_about_all_of_them(columns, rules, said):
+def test_people_behind_a_full_figure_are_told(columns, rules, said):
     assert told(run(Columns, rules, analyzer_kwargs={"columns": list(columns)})) == said
 
 
-def test_then_no_figure_about_nearly_all_of_them_leaves():
+def test_no_figure_of_nearly_all_leaves():
     tester = run(Columns, [MinCount(5)], analyzer_kwargs={"columns": ["x", "z"]})
     assert told(tester) == "12 people"
     assert [part.suppressed for part in tester.result] == [1]  # of eleven, in the last round

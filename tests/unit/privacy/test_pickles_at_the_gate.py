@@ -17,7 +17,7 @@ from flame_flwr.privacy.gate import Gate
 from flame_flwr.privacy.study_declaration import Study
 
 
-def test_a_pickle_passes_only_where_both_sides_allow_it():
+def test_a_pickle_passes_where_both_allow_it():
     payload = encode(object(), allow_pickle=True)
     rules = (MinCount(5),)
     assert Gate("a", rules).result(payload, Study(allow_pickle=True), 1)

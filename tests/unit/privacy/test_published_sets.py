@@ -41,7 +41,7 @@ def taken(*sets, k=5):
         ),
     ],
 )
-def test_what_a_set_gives_away_with_those_that_have_left(sets, leave):
+def test_a_set_is_compared_with_those_before(sets, leave):
     assert taken(*sets) == leave
 
 
@@ -93,7 +93,7 @@ def solved_by_definition(sets, k):
     )
 
 
-def test_random_sets_leave_exactly_where_the_definition_lets_them():
+def test_random_sets_leave_as_defined():
     rng, left_all, refused_some = np.random.default_rng(11), 0, 0
     for _ in range(150):
         account, published = PublishedSets(), []
@@ -115,7 +115,7 @@ def test_random_sets_leave_exactly_where_the_definition_lets_them():
     assert min(left_all, refused_some) > 100
 
 
-def test_one_persons_value_is_not_solved_from_four_sums():
+def test_four_sums_do_not_solve_one_value():
     """Half of the first two less the others: no two of these sets give it away."""
     x, a, b, c, d = (of((start, end)) for start, end in itertools.pairwise([0, 1, 11, 21, 31, 41]))
     sets = [np.concatenate(each) for each in ([x, a, b], [x, c, d], [a, c], [b, d])]
@@ -131,7 +131,7 @@ def test_all_are_not_solved_from_random_halves():
     assert all(taken(of((0, 60)), *crossed))
 
 
-def test_columns_are_compared_with_whole_rows_and_with_themselves():
+def test_columns_are_compared_with_rows_and_themselves():
     account, everyone = PublishedSets(), of((0, 100))
     assert account.takes(of((0, 90)), "age", 5)
     assert account.takes(of((2, 90)), "bmi", 5)  # the ages of two less no age at all

@@ -63,7 +63,7 @@ def mean_age(first, last):
     return lambda table: {"age": Moments.from_data(table["age"].iloc[first:last])}
 
 
-def test_rounds_that_differ_by_three_people_do_not_tell_of_them():
+def test_rounds_three_people_apart_hide_them():
     asks = (mean_age(0, 100), mean_age(3, 100), mean_age(0, 50), mean_age(50, 97), mean_age(0, 50))
     sizes = [each["age"].n for each in rounds(patients(), *asks)]
     assert sizes == [100, 0, 50, 0, 50]
@@ -71,7 +71,7 @@ def test_rounds_that_differ_by_three_people_do_not_tell_of_them():
     assert without == [100, 97, 50, 47, 50]  # the attack: sizes of one answer alone were compared
 
 
-def test_groups_of_sizes_that_are_close_by_chance_leave():
+def test_groups_close_by_chance_leave():
     groups = [(0, 50), (50, 97), (100, 147), (150, 200)]
 
     def ask(table):
@@ -83,7 +83,7 @@ def test_groups_of_sizes_that_are_close_by_chance_leave():
     assert [each.rows for each in by_sizes] == [50, 0, 0, 50]
 
 
-def test_a_column_with_two_missing_values_keeps_its_mean_to_itself():
+def test_two_missing_values_keep_a_mean_back():
     table = patients()
     table.loc[:1, "age"] = np.nan
     [found] = rounds(table, describe)
@@ -102,7 +102,7 @@ def some_of(name, first, last):
     return ask
 
 
-def test_a_column_that_is_called_otherwise_is_the_same():
+def test_a_renamed_column_is_the_same():
     sent = rounds(patients(), some_of("a", 0, 50), some_of("b", 0, 49), some_of("c", 0, 45))
     counts = [found.column(name)[0].n for found, name in zip(sent, "abc", strict=True)]
     assert counts == [50, 0, 45]
@@ -117,7 +117,7 @@ def test_a_computed_column_is_compared_with_all():
     assert [found.column(name)[0].n for found, name in zip(sent, "ab", strict=True)] == [50, 0]
 
 
-def test_other_columns_that_were_read_leave_of_people_who_are_nearly_the_same():
+def test_other_columns_of_nearly_all_leave():
     table = patients()
     table.loc[:19, "age"] = np.nan
     table.loc[:17, "bmi"] = np.nan
@@ -131,7 +131,7 @@ def ages_between(table, low, high, but=()):
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_group_less_one_does_not_tell_who_is_in_a_bin(together):
+def test_a_group_less_one_tells_no_bin(together):
     """The attack: 49 are below 60, and 48 of these are not patient 7: so that one is, too."""
     table = patients().assign(age=np.arange(11.0, 111))
 
@@ -153,7 +153,7 @@ def test_a_group_less_one_does_not_tell_who_is_in_a_bin(together):
 
 
 @pytest.mark.parametrize("form", ["bins", "labels", "table"])
-def test_counts_of_two_rounds_do_not_tell_of_those_who_are_left_out(form):
+def test_two_rounds_counts_hide_the_left_out(form):
     """Of six who are left out, two are in one of the bins: it may not be told."""
     table = patients().assign(high=["n", "y"] * 50, sex=["f"] * 50 + ["m"] * 50)
 
@@ -185,7 +185,7 @@ def test_tables_that_fit_into_another_by_chance_leave():
 
 
 @pytest.mark.parametrize("kind", [Moments, ValueCounts])
-def test_the_same_people_with_a_row_less_do_not_tell_of_that_row(kind):
+def test_one_row_less_does_not_tell(kind):
     visits = pd.concat([patients(40)] * 3, ignore_index=True).assign(stage=["a", "b"] * 60)
 
     def without(*rows):
@@ -198,7 +198,7 @@ def test_the_same_people_with_a_row_less_do_not_tell_of_that_row(kind):
     assert [each.size for each in sent] == [120, 0, 0, 110]
 
 
-def test_people_with_several_rows_are_not_taken_for_the_difference_of_counts():
+def test_people_of_several_rows_are_no_difference():
     visits = pd.concat([patients(40)] * 3, ignore_index=True)
     visits["high"] = (visits.index < 80 - 3) | (visits.index >= 117)  # 38 people have it at a visit
 
@@ -209,7 +209,7 @@ def test_people_with_several_rows_are_not_taken_for_the_difference_of_counts():
     assert (labels.size, rows.rows) == (120, 120)
 
 
-def test_a_plain_figure_close_to_one_of_known_people_is_withheld():
+def test_a_figure_near_known_people_is_withheld():
     def ask(table):
         return [RowCount.from_data(table), RowCount.from_data(list(range(97)))]
 

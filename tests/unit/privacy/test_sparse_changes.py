@@ -47,7 +47,7 @@ def run(*filters, **more):
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.25])
-def test_the_bits_are_those_of_whole_arrays_and_the_bytes_fewer(fraction):
+def test_same_bits_as_whole_in_fewer_bytes(fraction):
     whole, sparse = run(TopFraction(fraction)), run(TopFraction(fraction, sparse=True))
     for name, array in whole.result["model"].items():
         assert sparse.result["model"][name].tobytes() == array.tobytes()
@@ -78,7 +78,7 @@ def test_it_is_alike_over_messages():
         assert model[name].tobytes() == array.tobytes()
 
 
-def test_a_change_is_of_what_that_node_was_sent():
+def test_a_change_is_of_what_was_sent():
     def cyclic():
         return CyclicTraining("random", rounds=3, seed=2)
 
@@ -145,7 +145,7 @@ PLACES, VALUES = np.array([1, 4], np.uint8), np.array([0.5, 0.25])
         ((9,) * 40, PLACES, VALUES),
     ],
 )
-def test_a_forged_change_is_refused_when_it_is_read(shape, places, values):
+def test_a_forged_change_is_refused_when_read(shape, places, values):
     with pytest.raises(ValueError, match=r"change|shape"):
         SparseChange(shape, places, values, 0)
     honest = SparseChange((9,), PLACES, VALUES, 0)
@@ -160,7 +160,7 @@ def forged(payload):
     return type(payload)(payload.header, payload.arrays)
 
 
-def test_a_change_of_what_was_not_sent_is_refused():
+def test_a_change_of_nothing_sent_is_refused():
     sent = {"a": np.zeros(900), "text": "b"}
     change = SparseChange.of(np.eye(1, 900, 5)[0], sent["a"])
     assert made_dense([{"a": 1}], lambda: None) == [{"a": 1}]
@@ -184,7 +184,7 @@ def test_a_change_of_what_was_not_sent_is_refused():
         made_dense(deep, lambda: sent)
 
 
-def test_a_gate_sees_through_an_analysis_that_makes_its_own():
+def test_a_gate_sees_through_own_changes():
     """Filters and rules act on the whole array, whatever the analysis has made of it."""
     before = {"a": np.zeros(900)}
     array = np.zeros(900)

@@ -62,7 +62,7 @@ def test_a_strict_node_takes_few_short_names(study):
     assert Gate("a").result(encode(RowCount(31)), study, 1).said()
 
 
-def test_a_strict_nodes_refusal_says_nothing_an_app_chose():
+def test_a_strict_refusal_repeats_no_apps_words():
     """A filter's keys, and a place at a depth of numbers, in what the gate itself raises."""
     gate, deep = Gate("a", (Strict(),)), 61.3
     for number in [1961, 3, 47] * 20:

@@ -50,7 +50,7 @@ FILTERS = (
 @pytest.mark.parametrize(
     ("declared", "read"), [(RULES, read_declared_rules), (FILTERS, read_declared_filters)]
 )
-def test_text_is_read_as_what_it_was_written_of(declared, read):
+def test_text_is_read_as_written(declared, read):
     found = read(write_text(declared))
     assert [type(each) for each in found] == [type(each) for each in declared]
     for each, given in zip(found, declared, strict=True):

@@ -83,7 +83,7 @@ def test_each_rule_has_what_it_did_itself():
     assert found["MinCount"]["whole"] == 1
 
 
-def test_parts_of_a_description_are_counted_one_by_one():
+def test_a_descriptions_parts_are_counted_singly():
     table = pd.DataFrame({"age": AGES, "rare": [1.0] + [np.nan] * 11})
     found = withheld(describe(table), MinCount(5))["MinCount"]
     assert found["whole"] >= 2  # at least both extremes

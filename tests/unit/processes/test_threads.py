@@ -52,7 +52,7 @@ def test_ctrl_c_ends_the_wait_and_the_work(monkeypatch):
     assert len(begun) <= 2
 
 
-def test_where_no_thread_can_be_started_no_further_item_is_begun(monkeypatch):
+def test_without_threads_no_further_item_begins(monkeypatch):
     go_on, begun, start = threading.Event(), [], threading.Thread.start
 
     def call(number):

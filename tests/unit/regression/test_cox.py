@@ -72,7 +72,7 @@ def test_real_data_and_lifelines():
     close(found.to_frame()["hazard ratio"], wanted.hazard_ratios_, 1e-6)
 
 
-def test_a_hospital_without_events_or_with_nobody_changes_nothing():
+def test_an_empty_hospital_changes_nothing():
     study = Cox("months, died ~ age + stage")
     well = TABLE.iloc[:10].assign(died=0)
     alone = study.test(SITES, quiet=True).result
@@ -93,7 +93,7 @@ def test_bits_with_secure_sums_and_in_any_order():
     close(plain.params, masked.params, 1e-12)
 
 
-def test_rules_refuse_a_level_with_few_events_and_strict_lets_the_rest_leave():
+def test_rules_refuse_a_level_of_few_events():
     study, rules = Cox("months, died ~ age"), [MinCount(3), Strict()]
     assert study.test(SITES, quiet=True, disclosure=rules).result.events_at
     few = SITES[0].assign(died=[1] * 2 + [0] * 18)
@@ -132,14 +132,14 @@ def test_data_without_a_fit(formula, change, words):
         ({"formula": "months, died ~ age", "baseline": "12"}, "baseline must be a list of times"),
     ],
 )
-def test_a_study_that_cannot_be_is_refused_when_it_is_built(arguments, words):
+def test_an_impossible_study_is_refused_when_built(arguments, words):
     with pytest.raises(ModelError) as caught:
         Cox(**arguments)
     assert words in caught.value.message
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_column_that_is_the_same_within_each_stratum_is_named_at_once(seed):
+def test_a_constant_within_strata_is_named_early(seed):
     # were it rounding and not 0, its coefficient would be noise, now and then
     rng = np.random.default_rng(seed)
     sites = [
@@ -150,7 +150,7 @@ def test_a_column_that_is_the_same_within_each_stratum_is_named_at_once(seed):
     assert any("round 2" in note for note in caught.value.__notes__)
 
 
-def test_a_time_may_be_a_call_with_a_comma():
+def test_a_time_may_be_a_call():
     found, wanted = (
         Cox(f"{time}, died ~ age").test(SITES, quiet=True).result
         for time in ("np.maximum(months, 0)", "months")

@@ -117,7 +117,7 @@ def test_rules_keep_back_times_and_strata_of_few():
     assert None in [hazard for each in figures["baseline_hazard"].values() for hazard in each]
 
 
-def test_a_grid_that_cannot_be_and_rows_without_their_stratum():
+def test_impossible_grids_and_lost_strata_are_named():
     with pytest.raises(ModelError, match="each above the one before"):
         Cox("months, died ~ age", baseline=[2, 1])
     found = Cox("months, died ~ age", strata="ward", baseline=GRID).test(SITES, quiet=True).result

@@ -60,7 +60,7 @@ def test_nearly_dependent_columns_keep_their_digits():
     assert np.all(np.abs(found.params - wanted) < 1e-9 * np.maximum(np.abs(wanted), bse))
 
 
-def test_an_information_of_a_condition_of_1e18_is_inverted():
+def test_conditions_of_1e18_are_inverted():
     tiny = Fraction(1, 10**9)
     matrix = [[Fraction(1), Fraction(1)], [Fraction(1), 1 + tiny**2]]
     inverse = factorize(matrix, ["a", "b"]).inverse()

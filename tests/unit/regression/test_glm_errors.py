@@ -59,7 +59,7 @@ def test_data_without_a_fit(formula, change, words):
     ("column", "value", "words"),
     [("age", "old", "numbers at other hospitals, and text"), ("sex", 1.5, "labels at other")],
 )
-def test_a_column_of_another_kind_is_that_nodes_error(column, value, words):
+def test_another_kind_of_column_is_its_nodes(column, value, words):
     with pytest.raises(DataError, match=words) as caught:
         GLM("died ~ age + sex", "binomial").test(
             [HERE.assign(**{column: value}), THERE], quiet=True
@@ -114,7 +114,7 @@ def test_no_more_rows_than_parameters():
         ({"formula": "died ~ I(age - np.vecdot(age, age))"}, "row by row"),
     ],
 )
-def test_a_study_that_cannot_be_is_refused_when_it_is_built(arguments, words):
+def test_an_impossible_study_is_refused_when_built(arguments, words):
     with pytest.raises(ModelError, match=None) as caught:
         GLM(**arguments)
     assert words in caught.value.message
@@ -181,7 +181,7 @@ def test_two_columns_of_one_name_are_refused():
         GLM("pain ~ age").test([site, THERE], quiet=True)
 
 
-def test_rows_to_predict_have_numbers_where_the_fit_had_them():
+def test_rows_to_predict_need_the_fits_types():
     found = GLM("pain ~ I(age)").test([HERE, THERE], quiet=True).result
     with pytest.raises(DataError, match=r"I\(age\) must be numbers"):
         found.predict(THERE.assign(age="old"))

@@ -30,13 +30,13 @@ def patients(family, seed):
     return table.assign(y=rng.poisson(0.05 + table @ [0.4, 0.45]))
 
 
-def test_a_first_step_out_of_the_family_goes_back_to_the_mean():
+def test_a_wild_first_step_returns_to_means():
     table = patients(RISKS, 7)
     found = GLM("y ~ a + b", RISKS).test([table[:50], table[50:]], quiet=True).result
     check(found, table, RISKS)
 
 
-def test_steps_that_shrink_slowly_go_on_to_the_end():
+def test_slowly_shrinking_steps_reach_the_end():
     table = patients(SUMS, 0)
     tester = GLM("y ~ a + b", SUMS).test([table[:50], table[50:]], quiet=True)
     assert 20 < tester.rounds < 40
@@ -104,14 +104,14 @@ def check(found, table, family, left="y", right=("a", "b"), within=1e-10):
 
 
 @pytest.mark.parametrize(("family", "seed"), [(RISKS, 1), (SUMS, 12)])
-def test_a_maximum_at_the_edge_of_the_means_is_none(family, seed):
+def test_a_maximum_at_the_edge_is_none(family, seed):
     table = patients(family, seed)
     with pytest.raises(DataError, match="with this link the maximum is at the edge of the means"):
         GLM("y ~ a + b", family).test([table[:50], table[50:]], quiet=True)
 
 
 @pytest.mark.parametrize(("figure", "intercept"), [("outside", 0.5), ("edge", 1e-8)])
-def test_of_how_many_rows_a_mean_is_none_does_not_leave(figure, intercept):
+def test_counts_of_rows_without_mean_stay(figure, intercept):
     """Coefficients that a server chooses would count the rows on one side of them."""
     table = patients(SUMS, 0)[["a", "b"]].to_numpy() - [1.0, 0.0]
     rows = GLMRows(table[:, :1], np.ones(150), np.full(150, intercept), np.ones(150))

@@ -55,14 +55,14 @@ def test_robust_errors_have_the_observed_information(robust):
     assert found.covariance_type == robust
 
 
-def test_hc1_of_least_squares_is_that_of_statsmodels_ols():
+def test_hc1_is_that_of_statsmodels_ols():
     found = fit("pain ~ age + months", "gaussian", robust="HC1")
     wanted = smf.ols("pain ~ age + months", TABLE).fit(cov_type="HC1")
     close(found.cov_params(), wanted.cov_params(), 1e-9)
     close(found.pvalues, wanted.pvalues, 1e-8)
 
 
-def test_what_a_formula_learns_it_learns_of_all_rows():
+def test_formulas_learn_of_all_rows():
     family = FAMILIES.Binomial()
     knots = "bs(age, knots=[55, 65], lower_bound=20, upper_bound=100)"
     for right in ("center(age)*sex + np.log(months)", f"scale(months) + {knots}", "0 + C(stage)"):
@@ -96,7 +96,7 @@ def test_an_intercept_for_each_hospital(robust):
 @pytest.mark.parametrize(
     ("family", "outcome"), [(FAMILIES.Binomial(), "died"), (FAMILIES.Poisson(), "visits")]
 )
-def test_hospitals_are_asked_three_times_more_than_scoring_of_all_rows_has_steps(family, outcome):
+def test_rounds_are_three_more_than_scoring_steps(family, outcome):
     y = TABLE[outcome].to_numpy(float)
     x = np.column_stack([np.ones(len(y)), (TABLE["age"] - 60) / 10, TABLE["sex"] == "m"])
     means = family.starting_mu(y)
@@ -130,7 +130,7 @@ def test_declared_levels_have_their_first_as_the_reference():
     close(found.params["sex[T.f]"], -other.params["sex[T.m]"], 1e-10)
 
 
-def test_a_hospital_without_rows_or_events_counts_for_what_it_has():
+def test_an_empty_hospital_counts_as_it_is():
     nobody = TABLE.iloc[:0]
     missing = TABLE.iloc[:9].assign(sex=None)
     well = TABLE[TABLE["died"] == 0].iloc[:20]

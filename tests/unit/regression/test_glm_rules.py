@@ -30,7 +30,7 @@ def run(study=STUDY, sites=SITES, **more):
     return study.test(sites, quiet=True, **more).result
 
 
-def test_secure_sums_have_the_same_bits_and_no_counts_of_hospitals():
+def test_secure_sums_give_the_same_bits():
     plain, unmasked, masked = (run(secure=secure) for secure in (None, False, True))
     assert bits(unmasked) == bits(masked)
     np.testing.assert_allclose(plain.params, masked.params, rtol=1e-12)
@@ -55,7 +55,7 @@ def test_secure_sums_need_declared_levels():
         run(GLM("died ~ age + sex", "binomial"), secure=True)
 
 
-def test_an_intercept_of_its_own_would_tell_a_hospitals_part():
+def test_an_own_intercept_would_tell_a_part():
     with pytest.raises(ModelError, match="site_effects do not go with secure sums"):
         GLM("died ~ age", "binomial", site_effects=True).model(secure=True)
 
@@ -105,7 +105,7 @@ def test_strict_nodes_know_all_that_is_sent():
         ),
     ],
 )
-def test_a_small_level_or_outcome_is_refused_by_name(formula, site, words):
+def test_a_small_level_is_refused_by_name(formula, site, words):
     others = [other.assign(smoker=[0, 1] * (len(other) // 2)) for other in SITES[1:]]
     with pytest.raises(PayloadError) as caught:
         run(GLM(formula, "binomial"), [site, *others], disclosure=[MinCount(5)])

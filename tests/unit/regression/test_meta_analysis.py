@@ -94,7 +94,7 @@ def test_it_is_one_round_where_levels_are_declared():
         fitted(half, SITES)
 
 
-def test_a_level_that_a_hospital_lacks_is_left_out_of_its_fit_alone():
+def test_a_hospitals_fit_leaves_out_lacking_levels():
     sites = hospitals(TABLE)  # the first has no men, the second none of stage 3
     found = fitted(STUDY, sites).result
     frame = found.to_frame()
@@ -115,7 +115,7 @@ def test_a_level_that_a_hospital_lacks_is_left_out_of_its_fit_alone():
     assert list(fitted(effects, SITES).result.fits.columns) == ["age"]
 
 
-def test_hospitals_without_a_fit_are_left_out_and_named():
+def test_hospitals_without_a_fit_are_named():
     one, two, three = SITES
     others = [one.iloc[:0], one.assign(died=0), one[one["stage"] > 1]]
     found = fitted(STUDY, [one, two, three, *others]).result

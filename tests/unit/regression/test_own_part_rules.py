@@ -49,7 +49,7 @@ def test_a_small_level_is_named_and_not_counted(kind, secure):
 
 @pytest.mark.parametrize("secure", [None, True])
 @pytest.mark.parametrize("kind", ["binomial", "cox"])
-def test_a_level_with_few_of_an_outcome_is_named(kind, secure):
+def test_a_level_of_few_outcomes_is_named(kind, secure):
     """Forty men, three of whom died: the score would give their number, not that of men."""
     site = SITES[0].assign(sex=["f", "m"] * 40, died=[1, 0] * 40)
     site.iloc[[1, 3, 5], site.columns.get_loc("died")] = 1
@@ -95,7 +95,7 @@ def test_rows_for_each_parameter_are_those_that_count(kind, rows, counted, secur
     assert STUDIES[kind].test(sites, quiet=True, disclosure=rules, secure=secure).result.nobs
 
 
-def test_the_rule_is_off_unless_it_is_asked_for():
+def test_the_rule_is_off_unless_asked():
     few = SITES[0].iloc[:6]
     assert run(STUDIES["gaussian"], few).nobs == 6 + sum(map(len, SITES[1:]))
 

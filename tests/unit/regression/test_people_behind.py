@@ -53,7 +53,7 @@ COX = Cox("months, died ~ age + C(sex)", levels={"sex": ["f", "m"]}, baseline=[1
 
 
 @pytest.mark.parametrize("study", [LOGISTIC, LINEAR, COX])
-def test_a_level_of_few_people_with_many_rows_is_refused(study):
+def test_a_level_of_few_people_is_refused(study):
     few = visits(men=4, each=10)
     run(study, few, subject="")  # the attack: forty rows of four men
     with pytest.raises(PayloadError, match=r"too few people, .* for a regression: sex=m"):
@@ -70,7 +70,7 @@ def test_few_people_of_one_outcome_are_refused(study, died):
     run(study, table, subject="")
 
 
-def test_all_rows_of_four_people_are_refused_in_the_first_round():
+def test_four_peoples_rows_end_round_1():
     with pytest.raises(PayloadError, match="for a regression: all rows"):
         run(GLM("pain ~ age"), visits(people=4, each=30))
 
@@ -92,7 +92,7 @@ def test_people_are_counted_for_each_parameter(study, words):
     run(study, visits(people=24, died=12, each=3), rules=rules)
 
 
-def test_a_fit_of_few_people_is_left_out_of_a_meta_analysis():
+def test_a_meta_analysis_skips_fits_of_few():
     few = visits(men=4, each=10)
     assert dict(run(LOGISTIC.meta_analysis, few).fits.left_out).keys() == {"node-0"}
     assert run(LOGISTIC.meta_analysis, few, subject="").fits.left_out == ()
@@ -130,7 +130,7 @@ def through(asked, data, question, subject):
 
 
 @pytest.mark.parametrize("subject", ["person", ""])
-def test_a_regression_of_all_but_three_people_is_refused(subject):
+def test_all_but_three_people_are_refused(subject):
     table, node = visits(), Node1(LINEAR)
 
     def rows(some):

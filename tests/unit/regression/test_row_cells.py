@@ -39,7 +39,7 @@ def columns(n):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 99, 100, 101, 400])
-def test_rare_values_of_a_column_are_those_that_are_counted(n):
+def test_rare_values_are_the_counted_ones(n):
     for column in columns(n):
         found = number_cells(["x"], column[:, None], ["x"])
         rarest, uncommon = rare(column)

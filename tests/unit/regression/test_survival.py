@@ -101,7 +101,7 @@ def test_without_groups_and_with_secure_sums():
     assert ">30</text>" in well.plot()
 
 
-def test_what_a_rule_keeps_back_is_said_so_and_is_no_zero():
+def test_what_a_rule_keeps_is_no_zero():
     few = TABLE[TABLE["arm"] != "a"].iloc[:40]
     few = pd.concat([few, TABLE[TABLE["arm"] == "a"].iloc[:2]])
     rules = [MinCount(5), Strict()]
@@ -133,13 +133,13 @@ def test_what_a_rule_keeps_back_is_said_so_and_is_no_zero():
         ({"by": 3, "groups": ["a", "b"]}, "by must be the name of a column"),
     ],
 )
-def test_a_study_that_cannot_be_is_refused_when_it_is_built(arguments, words):
+def test_an_impossible_study_is_refused_when_built(arguments, words):
     with pytest.raises(ModelError) as caught:
         Survival("months", "died", **{"times": GRID, **arguments})
     assert words in caught.value.message
 
 
-def test_columns_that_are_not_there_or_hold_something_else():
+def test_missing_and_odd_columns_are_named():
     with pytest.raises(DataError, match="no column arm"):
         STUDY.test([SITES[0].drop(columns="arm"), *SITES[1:]], quiet=True)
     with pytest.raises(DataError, match="an event must be 1, or 0"):

@@ -176,7 +176,7 @@ def test_a_median_has_no_secure_sum():
         STUDY.test(SITES, quiet=True, secure=True)
 
 
-def test_what_a_rule_keeps_back_is_said_so_and_is_no_zero():
+def test_what_a_rule_keeps_is_no_zero():
     few = TABLE.iloc[:60].assign(sex=["m"] * 4 + ["f"] * 56, arm=["a", "b"] * 30)
     rules = [MinCount(5, differences=False), Strict()]
     others = TABLE.iloc[60:]
@@ -211,7 +211,7 @@ def test_a_mean_without_a_hospital_is_marked():
         assert mark in str(found)
 
 
-def test_its_picture_is_the_same_each_time_and_says_all():
+def test_its_picture_is_stable_and_complete():
     found = STUDY.test(SITES, quiet=True).result
     picture = found.to_svg()
     assert picture == STUDY.test(SITES[::-1], quiet=True).result.to_svg()
@@ -220,7 +220,7 @@ def test_its_picture_is_the_same_each_time_and_says_all():
     assert found.to_png().startswith(b"\x89PNG")
 
 
-def test_a_name_that_is_html_is_shown_and_not_run():
+def test_an_html_name_is_shown_not_run():
     study = TableOne({"<b>": ["<i>", "m"]}, table=lambda rows: rows.rename(columns={"sex": "<b>"}))
     page = study.test(SITES, quiet=True).result.to_html()
     assert "&lt;b&gt;, n (%)" in page
@@ -253,7 +253,7 @@ def test_a_model_writes_its_files(tmp_path):
         ({"columns": {"age": "mean"}, "by": "arm", "groups": [1, "1"]}, "differ as text"),
     ],
 )
-def test_a_table_that_cannot_be_is_refused_when_it_is_built(arguments, words):
+def test_an_impossible_table_is_refused_when_built(arguments, words):
     with pytest.raises(ModelError) as caught:
         TableOne(**arguments)
     assert words in caught.value.message

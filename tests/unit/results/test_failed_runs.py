@@ -143,7 +143,7 @@ def test_exported_files_name_what_was_asked(serve, tmp_path):
 
 
 @pytest.mark.parametrize("error", [OverflowError("math range error"), RecursionError("deep")])
-def test_a_record_that_cannot_be_written_loses_no_run(tmp_path, monkeypatch, caplog, error):
+def test_an_unwritable_record_loses_no_run(tmp_path, monkeypatch, caplog, error):
     def raising(self):
         raise error
 

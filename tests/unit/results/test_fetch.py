@@ -284,7 +284,7 @@ def test_fetched_files_have_the_users_own_rights(tmp_path, to):
     assert (folder / "a.txt").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_record_that_is_too_large_hides_no_other_run(tmp_path):
+def test_a_large_record_hides_no_run(tmp_path):
     write(tmp_path, OLD)
     with (write(tmp_path) / "run.json").open("wb") as file:
         file.truncate(LARGEST_RECORD + 2**20)

@@ -77,7 +77,7 @@ def test_an_odd_file_says_nothing(tmp_path, text):
     assert Heading().completed(of_app(tmp_path, text)) == Heading()
 
 
-def test_on_a_deployment_the_app_that_runs_says_it(tmp_path, monkeypatch):
+def test_a_deployed_app_says_its_heading(tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     monkeypatch.setattr("flame_flwr.running_app.app_folder", lambda: tmp_path)
     assert Heading(title="Mine").completed(Fits).title == "Mine"

@@ -28,7 +28,7 @@ class Slow(Fits):
         return super().analysis_method(data, aggregator_results)
 
 
-def test_a_run_in_this_process_is_seen_while_it_goes_on(tmp_path):
+def test_a_local_run_is_seen_under_way(tmp_path):
     seen = []
 
     class Looks(Average):
@@ -83,7 +83,7 @@ def patient(monkeypatch):
     return beats
 
 
-def test_a_run_in_this_process_lives_until_its_files_are_there(tmp_path, patient):
+def test_a_local_run_lives_until_its_files(tmp_path, patient):
     options = {"simple_analysis": False, "filename": tmp_path / "r.txt", "quiet": False}
     StarModelTester([2.0, 4.0], Slow, Average, "s3", **options)
     assert len(set(patient)) >= 3
@@ -91,7 +91,7 @@ def test_a_run_in_this_process_lives_until_its_files_are_there(tmp_path, patient
     assert not (tmp_path / LIVE).exists()
 
 
-def test_a_run_on_flower_lives_until_its_files_are_there(tmp_path, patient, context):
+def test_a_deployed_run_lives_until_its_files(tmp_path, patient, context):
     model = StarModel(Slow, Average, "s3", simple_analysis=False)
     asked = {"results": str(tmp_path), "report": "off", "tensorboard": "off"}
     with LocalGrid(NodePlan(Slow, data_type="s3"), [2.0, 4.0]) as grid:
@@ -102,7 +102,7 @@ def test_a_run_on_flower_lives_until_its_files_are_there(tmp_path, patient, cont
     assert not (folder / LIVE).exists()
 
 
-def test_a_run_is_whole_though_the_file_is_written_just_then(tmp_path, context, monkeypatch):
+def test_a_vanishing_live_file_harms_no_run(tmp_path, context, monkeypatch):
     """What a run's folder has beside its results is listed, and may be gone when it is read."""
     write, renamed = RunFiles._write_record, []
     monkeypatch.setattr(os, "replace", lambda source, target: renamed.append(source.name))
@@ -130,7 +130,7 @@ def test_a_run_is_whole_though_the_file_is_written_just_then(tmp_path, context, 
     assert {path.name for path in folder.iterdir()} >= {"run.json", "result", "history.csv"}
 
 
-def test_in_a_store_it_goes_when_the_files_are_there(tmp_path, monkeypatch):
+def test_in_a_store_it_goes_at_delivery(tmp_path, monkeypatch):
     happened = []
 
     class Store:

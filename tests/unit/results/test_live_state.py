@@ -121,7 +121,7 @@ def test_nodes_are_waited_for_before_the_first_round(tmp_path, record, writer):
     assert (said.doing, said.expected, said.nodes[0].hospital) == ("hello", 3, "Klinikum Nord")
 
 
-def test_nothing_new_is_written_only_as_a_sign_of_life(tmp_path, writer):
+def test_an_unchanged_state_is_written_per_beat(tmp_path, writer):
     clock = writer._now
     assert writer.look()
     clock.now += BEAT / 2
@@ -132,7 +132,7 @@ def test_nothing_new_is_written_only_as_a_sign_of_life(tmp_path, writer):
     assert written(tmp_path).beat == BEAT
 
 
-def test_a_node_that_is_not_heard_of_is_told_at_once(tmp_path, record, writer):
+def test_a_silent_node_is_told_at_once(tmp_path, record, writer):
     stage, clock = record.stage, writer._now
     stage.asked, stage.signs = {"1": "a", "2": "b"}, {"a": 999.0, "b": 999.5}
     assert writer.look()
@@ -180,7 +180,7 @@ def test_it_writes_at_most_twice_a_second(tmp_path, record, monkeypatch):
     assert 50 < len(numbers) <= 100
 
 
-def test_of_a_run_that_goes_on_the_rounds_before_are_there(tmp_path, record, writer):
+def test_a_resumed_run_has_its_earlier_rounds(tmp_path, record, writer):
     for number in range(1, 151):
         over(record, number)
     record.stage.closed = record.resumed_after = 150
@@ -218,7 +218,7 @@ def test_metrics_that_the_study_hides_are_not_there(tmp_path, record, writer):
     assert written(tmp_path).history[0].metrics == {"auc": (0.5, "")}
 
 
-def test_nodes_say_nothing_of_their_time_where_answers_are_masked(tmp_path, record, writer):
+def test_masked_answers_leave_no_node_times(tmp_path, record, writer):
     record.stage.masked = True
     record.stage.entry.node_seconds["a"] = 3.75
     over(record, 1, node_seconds={"a": 3.75, "b": 2.5})
@@ -226,7 +226,7 @@ def test_nodes_say_nothing_of_their_time_where_answers_are_masked(tmp_path, reco
     assert [node.seconds for node in written(tmp_path).nodes] == [None, None]
 
 
-def test_a_disk_that_is_full_ends_no_run_and_is_said_once(tmp_path, writer, caplog, monkeypatch):
+def test_a_full_disk_is_said_once(tmp_path, writer, caplog, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
@@ -255,7 +255,7 @@ def test_after_its_end_nothing_is_written(tmp_path, writer):
 
 
 @pytest.mark.parametrize("stop", ["end", "close"])
-def test_a_look_that_lasts_beyond_the_end_writes_nothing(tmp_path, writer, stop, monkeypatch):
+def test_a_look_beyond_the_end_writes_nothing(tmp_path, writer, stop, monkeypatch):
     """As on a busy machine: the run is over, and its folder may be gone."""
     look = writer._content.look
 

@@ -29,7 +29,7 @@ def test_str_is_text_in_utf8(result):
     assert one("str", result) == [("result", str(result).encode("utf-8"))]
 
 
-def test_a_path_that_no_system_takes_is_left_to_whoever_writes_it():
+def test_an_odd_path_is_its_writers_matter():
     path = "a/" * 3000 + "x"
     assert Outputs.declare("str", path, False, paths=True).names == f"{path}.txt"
 

@@ -37,7 +37,7 @@ def changed(folder, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_a_page_is_not_written_as_if_it_were_a_pdf(tmp_path):
+def test_a_page_never_poses_as_pdf(tmp_path):
     result = command(tmp_path, "--pdf", "--to", tmp_path / "study.pdf")
     assert result.exit_code == 2
     assert "study.html" in re.sub(r"[\s│]", "", result.output)  # wherever a line of the box ends
@@ -52,7 +52,7 @@ def test_a_page_is_not_written_as_if_it_were_a_pdf(tmp_path):
         {"aggregator": Scalar, "epsilon": 1.0, "sensitivity": 1.0},
     ],
 )
-def test_it_is_the_page_that_the_run_has_written(tmp_path, settings):
+def test_it_is_the_page_of_the_run(tmp_path, settings):
     full_run(tmp_path, **settings)
     first = (tmp_path / "report.html").read_bytes()
     (tmp_path / "report.html").unlink()
@@ -84,7 +84,7 @@ def test_elsewhere_the_folder_stays_as_it_is(tmp_path):
     assert (tmp_path / "run" / "run.json").read_bytes() == before
 
 
-def test_a_run_of_an_earlier_version_has_a_page(tmp_path):
+def test_an_earlier_versions_run_has_a_page(tmp_path):
     full_run(tmp_path, convergence=lambda now, last: True, tensorboard="off")
     about = json.loads((tmp_path / "run.json").read_text())
     for name in ("heading", "in_words", "weighted_by", "frozen", "data_changed", "disclosure"):

@@ -36,7 +36,7 @@ def kind(file):
     return next((name for name in ("image", "table", "text") if getattr(file, name)), "none")
 
 
-def test_a_json_file_that_is_pythons_is_a_table(tmp_path):
+def test_a_json_file_of_python_is_tabled(tmp_path):
     files = shown(tmp_path, stay__json=b"{'mean': 2.5, 'by': {'f': 3, 'm': None}}", n__json=b"[3]")
     rows = [["mean", "2.5"], ["by, f", "3"], ["by, m", "no value"]]
     assert (files["stay.json"].table.rows, files["stay.json"].text) == (rows, "")
@@ -75,7 +75,7 @@ def test_files_are_shown_as_what_they_are(tmp_path):
     assert "open it elsewhere" in files["model.pkl"].note
 
 
-def test_long_numbers_of_a_table_are_rounded_and_it_is_said(tmp_path):
+def test_rounded_long_numbers_are_said_to_be(tmp_path):
     rows = b"a,b,c\n0.12345678901,-12.5,x0.12345678901\n1.23456789e-12,9007199254740993,0.5\n"
     file = shown(tmp_path, numbers__csv=rows)["numbers.csv"]
     assert file.table.rows == [

@@ -27,7 +27,7 @@ SECTIONS = [
 ]
 
 
-def test_hospitals_have_their_real_names_where_they_give_them(many, tmp_path):
+def test_hospitals_have_the_names_they_give(many, tmp_path):
     about = {**many[0], "hospitals": {"node-1": f"Clinic {HARM}"}}
     page = render(about, tmp_path, []).decode()
     report = Report(page)
@@ -133,7 +133,7 @@ def test_a_wide_table_is_parted(tmp_path):
     assert found == {row[0]: row[1:] for row in rows}
 
 
-def test_a_result_is_shown_once_where_the_folder_is_the_runs_own(tmp_path):
+def test_a_result_is_shown_only_once(tmp_path):
     folder = RunFolder(str(tmp_path), 7, report=True)
     record = RunRecord(result="41.5 years")
     folder.write_success(Outputs.declare("str", "mean.txt", False), record, {})

@@ -30,7 +30,7 @@ class Stay:
     days: tuple
 
 
-def test_a_paper_can_take_over_how_it_was_computed(many):
+def test_a_paper_can_quote_the_methods(many):
     text = Report(many[1]).text
     said = text[text.index("The analysis (steps) was") : text.rindex("What was hidden, and why")]
     for expected in (
@@ -60,7 +60,7 @@ def test_rules_that_nodes_name_are_said_in_words(many):
     assert len(held) < 300
 
 
-def test_a_check_of_the_study_s_own_is_no_python(many):
+def test_an_own_check_is_no_python(many):
     text = " ".join(methods({**many[0], "reason": "has_converged returned True"})[0])
     assert "a check that the study has of its own said so." in text
     assert "has_converged" not in text
@@ -79,7 +79,7 @@ def test_a_check_of_the_study_s_own_is_no_python(many):
         ({"w": np.array([0.5, 2.0], dtype=np.float32), "n": np.int64(3)}, ["0.5, 2.0", "3"]),
     ],
 )
-def test_a_result_as_python_has_it_is_a_table(value, shown):
+def test_a_python_result_is_a_table(value, shown):
     assert [row[1] for row in literal_table(repr(value)).rows] == shown
 
 
@@ -123,7 +123,7 @@ def test_classes_are_called_in_words(tmp_path):
     assert sent == "named values (moments)"
 
 
-def test_a_class_that_is_called_by_its_kind_is_not_named(many, tmp_path):
+def test_a_generic_class_name_is_left_out(many, tmp_path):
     study = {"analyzer": "Analyzer", "data": "s3"}
     about = {**many[0], "study": study, "in_words": {"analyzer": "analyzer"}}
     about["heading"] = {"title": "", "description": "", "authors": []}
@@ -138,7 +138,7 @@ def test_no_report_is_written_in_python(tmp_path, name):
     assert python_in(page) == []
 
 
-def test_the_report_of_a_failed_run_begins_with_its_error(tmp_path):
+def test_a_failed_runs_report_begins_with_why(tmp_path):
     with pytest.raises(ValueError, match="no"):
         full_run(tmp_path, analyzer=Fails, title="Ages", tensorboard="off")
     page = (tmp_path / "report.html").read_text()

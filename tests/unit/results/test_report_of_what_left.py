@@ -31,7 +31,7 @@ SIZES = [{"node-0": "list of 4"}, {"node-0": "3 files, 9 B; 12 people"}, {}]
         (["DataFrame (10, 3); 8 people"], "data of 8 people."),
     ],
 )
-def test_people_are_added_up_where_all_nodes_count_them(many, sizes, said):
+def test_people_are_added_up_where_all_count(many, sizes, said):
     nodes = [f"n{i}" for i in range(len(sizes))]
     text = sites({**many[0], "nodes": nodes, "sizes": dict(zip(nodes, sizes, strict=True))})
     assert said in text
@@ -58,7 +58,7 @@ def test_where_nothing_is_hidden_it_says_so(tmp_path):
     assert "data were files" not in page  # but numbers, in this process
 
 
-def test_report_of_masked_sums_says_what_did_not_travel(tmp_path):
+def test_masked_sums_say_what_stayed(tmp_path):
     texts = {}
     for secure in (False, True):
         text = Report(page_of(tmp_path, **{**RUNS["secure sums"], "secure": secure})[1]).text
@@ -70,13 +70,13 @@ def test_report_of_masked_sums_says_what_did_not_travel(tmp_path):
     assert "its name and the versions of its software; a node that fails" in texts[True]
 
 
-def test_what_nodes_said_of_themselves_is_among_what_they_sent(many):
+def test_nodes_words_are_among_what_they_sent(many):
     assert sent_beside({**many[0], "sizes": {}}).endswith(" and what its filters did")
     some = {**many[0], "sizes": {"node-1": "1 file, 2 B"}, "hospitals": dict.fromkeys(MADE, "A")}
     said = "how much data it has (1 of 3 did) and its hospital's name"
     assert sent_beside(some).endswith(said)
 
 
-def test_data_of_a_simulation_is_not_called_what_it_is_not(many):
+def test_simulated_data_is_not_called_files(many):
     said = [methods({**many[0], "run_id": "7", "sizes": sizes})[0] for sizes in SIZES]
     assert ["data were files" in " ".join(text) for text in said] == [False, True, True]

@@ -66,7 +66,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("value", "said", "shown"), CASES.values(), ids=CASES)
-def test_a_terminal_and_a_report_say_it_in_words(value, said, shown, tmp_path):
+def test_terminal_and_report_say_it_in_words(value, said, shown, tmp_path):
     assert final_line(value).removeprefix("Final result:").removeprefix(" ") == said
     path = tmp_path / "result.txt"
     path.write_text(file_text(value, path.name))
@@ -87,7 +87,7 @@ def test_a_terminal_and_a_report_say_it_in_words(value, said, shown, tmp_path):
         pd.Series([], dtype="float64"),
     ],
 )
-def test_a_series_that_is_no_small_table_stays_text(value, tmp_path):
+def test_an_unlabelled_series_stays_text(value, tmp_path):
     path = tmp_path / "result.txt"
     path.write_text(file_text(value, path.name))
     [file] = inline(tmp_path, [path])

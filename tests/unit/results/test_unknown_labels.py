@@ -50,7 +50,7 @@ def test_it_is_said_once_with_the_node(kind, caplog):
     ]
 
 
-def test_each_column_is_named_and_not_too_many_of_a_node(caplog):
+def test_each_column_is_named_up_to_a_limit(caplog):
     counts = KINDS["ValueCounts"](["f", "x"])
     warnings = UnknownLabels()
     warnings.note("node-0", 1, {"smoker\x1b": {"yes": counts}, "sex": (counts,), 7: GOOD})

@@ -37,7 +37,7 @@ class Counts(StarAnalyzer):
 
 
 @pytest.mark.parametrize("bases", [(Ditto,), (Ditto, Counts)])
-def test_in_front_of_nothing_that_trains_it_is_refused_by_name(bases):
+def test_in_front_of_no_training_is_refused(bases):
     said = r"Alone: Ditto stands in front of an analyzer .* `class Alone\(Ditto, Mine\)`"
     with pytest.raises(ModelError, match=said):
         StarModel(type("Alone", bases, {}), strategy(), "none")
@@ -105,7 +105,7 @@ def test_it_is_the_papers_algorithm():
         assert kept["classes"] == [0, 1]
 
 
-def test_lam_reaches_from_ones_own_model_to_the_common_one():
+def test_lam_blends_own_and_common_model():
     coefs = {}
     for lam in (0.0, 1.0, 1e9):
         clear_local_storage()
@@ -166,7 +166,7 @@ def test_the_bits_are_alike_over_messages_and_resumed(tmp_path):
         assert first == second == again != cut
 
 
-def test_a_node_without_a_folder_says_that_nothing_is_kept(caplog, monkeypatch):
+def test_a_node_without_a_folder_says_so(caplog, monkeypatch):
     def refuse(*given, **tagged):
         raise ConfigError("there is no state-dir")
 

@@ -78,7 +78,7 @@ def test_fedprox_needs_steps_of_one_length():
 
 @pytest.mark.parametrize("length", ["0.1", None, -1.0, float("nan"), float("inf"), True])
 @pytest.mark.parametrize("whose", ["estimator: eta0 must be", "pass_length must return"])
-def test_fedprox_needs_a_length_that_is_a_number_above_0(length, whose):
+def test_fedprox_needs_a_positive_finite_length(length, whose):
     analyzer = {
         "estimator: eta0 must be": of(lambda: SGDClassifier(learning_rate="constant", eta0=length)),
         "pass_length must return": made(pass_length=lambda self, estimator, n_rows: length),
@@ -89,7 +89,7 @@ def test_fedprox_needs_a_length_that_is_a_number_above_0(length, whose):
 
 
 @pytest.mark.parametrize("name", ["score", "test_dataset", "pass_length", "dataset"])
-def test_what_is_no_method_is_named_when_a_model_is_built(name):
+def test_a_non_method_is_named_when_built(name):
     with pytest.raises(ModelError, match=rf"Odd\.{name} must be a method"):
         StarModel(made(**{name: 3}), ONE, "none")
 
@@ -114,7 +114,7 @@ def test_what_a_constructor_is_given_counts():
     StarModel(made(scaling=True), ONE, "none", analyzer_kwargs={"scaling": False})
 
 
-def test_an_own_constructor_that_does_not_name_them_changes_nothing():
+def test_an_unrelated_own_constructor_changes_nothing():
     def construct(self, flame, beds=7):
         Ward.__init__(self, flame)
         self.beds = beds
@@ -152,7 +152,7 @@ def test_what_may_train_at_once_is_not_refused(members):
     StarModel(made(**{"classes": None, **members}), ONE, "none")
 
 
-def test_what_was_agreed_on_before_may_be_what_a_run_begins_with():
+def test_a_run_may_begin_with_an_agreement():
     agreed = {"classes": [0, 1], "mean": np.zeros(4), "std": np.ones(4)}
     strategy = WeightedFedAvg(initial={"agreed": agreed}, convergence=MaxRounds(1))
     silent = made(classes=None, scaling=True)
@@ -161,7 +161,7 @@ def test_what_was_agreed_on_before_may_be_what_a_run_begins_with():
     np.testing.assert_array_equal(found, run(strategy=WeightedFedAvg()).result["model"]["coef"])
 
 
-def test_an_estimator_that_only_a_node_can_make_is_looked_at_there():
+def test_a_nodes_own_estimator_is_checked_there():
     silent = made(
         __init__=_keeps,
         classes=None,
@@ -217,7 +217,7 @@ class OfTheUsers(SGDClassifier):
         raise ValueError(f"The 'x' parameter of Mine must be {x[0]!r}. Got it")
 
 
-def test_what_a_users_own_estimator_says_stays_in_the_detail():
+def test_own_estimators_words_stay_in_the_detail():
     with pytest.raises(DataError, match="refuses these rows, or how it is set up") as caught:
         run(of(lambda: OfTheUsers(loss="log_loss")), strategy=ONE)
     assert "Got it" in caught.value.detail
@@ -230,7 +230,7 @@ def test_all_nodes_scale_or_none():
         agree({"a": said, "b": scaled, "c": said})
 
 
-def test_what_is_written_is_checked_when_the_model_is_built():
+def test_what_is_written_is_checked_when_built():
     StarModel(Ward, ONE, "none")
     with pytest.raises(ModelError, match=r"Odd.dataset.* cannot be called as dataset\(data\)"):
         StarModel(made(dataset=lambda self: ()), ONE, "none")
@@ -245,6 +245,6 @@ def test_what_is_written_is_checked_when_the_model_is_built():
         SklearnFedAvg(initial={})
 
 
-def test_the_constant_rate_is_the_length_of_a_pass():
+def test_a_constant_rate_is_a_passs_length():
     about = check_estimator(SGDClassifier(**SGD), Ward)
     assert about.length(50) == pytest.approx(50 * 0.02)

@@ -57,14 +57,14 @@ DAYS = np.array(["2026-03-01", "2026-04-01"], "datetime64[D]")
         ((X, np.array([1, "f"] * 10, object)), "some labels are texts and others numbers"),
     ],
 )
-def test_rows_that_do_not_fit_are_named_without_a_value(split, says):
+def test_misfitting_rows_are_named_without_a_value(split, says):
     with pytest.raises(DataError, match=says) as caught:
         run(splits=[*SPLITS, [split]], strategy=ONE)
     assert "node-3" in "".join(caught.value.__notes__)
     assert "'m'" not in caught.value.message
 
 
-def test_a_sparse_table_is_not_filled_up_where_nothing_is_scaled(monkeypatch):
+def test_an_unscaled_sparse_table_stays_sparse(monkeypatch):
     monkeypatch.setattr(csr_matrix, "toarray", lambda self: 1 / 0)
     sparse = [[(csr_matrix(x), y)] for (x, y) in (split[0] for split in SPLITS)]
     assert run(made(classes=None), splits=sparse).result["agreed"]["mean"] is None
@@ -81,7 +81,7 @@ def test_a_regressor_wants_numbers(targets):
         run(of(lambda: SGDRegressor(random_state=0)), splits=[[(X, targets)]], strategy=ONE)
 
 
-def test_coefficients_that_are_finite_and_of_no_use_do_not_leave():
+def test_useless_finite_coefficients_do_not_leave():
     settings = {"loss": "perceptron", "penalty": None, "learning_rate": "constant"}
     huge = of(lambda: SGDClassifier(**settings, eta0=1e298))
     with pytest.raises(DataError, match="what the model makes of the rows"):
@@ -133,14 +133,14 @@ def test_what_no_analyzer_says_is_refused(forged):
     assert odd_agreement(5, ())
 
 
-def test_numbers_of_numpy_are_labels_of_an_object_column():
+def test_numpy_numbers_are_labels_of_objects():
     splits = [[(x, pd.Series([np.int64(v) for v in y], dtype=object))] for ((x, y),) in SPLITS]
     found = run(made(classes=None), splits=splits, rounds=1).result
     assert found["agreed"]["classes"] == [0, 1]
     assert [type(each) for each in found["agreed"]["classes"]] == [int, int]
 
 
-def test_rules_that_keep_back_what_features_are_scaled_by_are_named():
+def test_withheld_scales_are_named():
     strategy = SklearnFedAvg(convergence=MaxRounds(2))
     rule = [MinCount(500)]
     with pytest.raises(DataError, match="rules at the nodes keep back the means and deviations"):

@@ -119,7 +119,7 @@ def test_warm_starts_go_on_from_the_common_model():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", [HuberRegressor, Lasso])
-def test_a_regressor_goes_on_with_an_intercept_that_is_one_number(kind):
+def test_a_scalar_intercept_goes_on(kind):
     settings = {"max_iter": 7, "warm_start": True}
     splits = [[(x, x @ [1.0, 2.0, -3.0, 0.4] + x[:, 0] ** 2)] for x, _ in PLAIN]
     analyzer = type("Robust", (Ward,), {"estimator": lambda self: kind(**settings)})

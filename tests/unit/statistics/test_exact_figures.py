@@ -175,7 +175,7 @@ SIZES = st.floats(-1e150, 1e150) | st.floats(-2, 2) | st.sampled_from([5e-324, -
 
 
 @given(st.lists(SIZES, max_size=40), st.integers(1, 900))
-def test_a_sum_of_an_array_is_that_of_fractions(numbers, often):
+def test_an_arrays_sum_is_that_of_fractions(numbers, often):
     values = np.array(numbers * often)
     exact = sum(map(Fraction, numbers), Fraction(0)) * often
     assert rounded_sum(values) == float(exact)

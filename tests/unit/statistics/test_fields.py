@@ -113,6 +113,6 @@ def flat(counts):
     "how",
     [{"m": "clear"}, {"n": "x"}, {"n": 5}, {"n": [64]}, {"n": [3, 0]}, {"n": {"each": [64, 0]}}],
 )
-def test_forged_account_of_how_a_statistic_adds_up_is_refused(how):
+def test_a_forged_account_of_sums_is_refused(how):
     with pytest.raises(ModelError, match=r"not of the form|bits must be"):
         split_form("app.Visits", {"n": 3}, how)

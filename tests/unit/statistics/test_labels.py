@@ -243,7 +243,7 @@ def test_every_statistic_refuses_labels_that_are_none():
         [],
     ],
 )
-def test_a_column_is_counted_as_its_values_are_one_by_one(column):
+def test_a_column_counts_as_its_single_values(column):
     for kind in (None, object):
         series = pd.Series(column, dtype=kind)
         assert ValueCounts.from_data(series) == ValueCounts.from_data(list(series))

@@ -210,7 +210,7 @@ def test_kaplan_meier_limits_are_lifelines(sites, patients):
     assert KaplanMeier.from_data([2, 2], [1, 1], [1, 2]).conf_int() == ([1.0, None], [1.0, None])
 
 
-def test_the_number_at_risk_between_times_of_the_grid_is_that_at_the_next():
+def test_risk_between_times_is_the_next_ones():
     curve = KaplanMeier.from_data([1, 1, 2, 4], [1, 0, 1, 1], [1, 2, 4])
 
     assert [curve.at_risk_at(time) for time in (0, 1, 1.5, 2, 3, 4)] == [4, 4, 2, 2, 1, 1]

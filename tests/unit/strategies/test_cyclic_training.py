@@ -82,7 +82,7 @@ def test_the_report_says_through_whom_a_round_went():
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_a_random_order_is_another_in_every_round_and_the_same_in_every_run(seed):
+def test_a_random_order_is_seeded_per_round(seed):
     strategy = CyclicTraining("random", 5, seed=seed)
     record = over_messages(strategy)
     assert bits(record) == bits(StarModelTester(SPLITS, Regression, strategy, "s3"))
@@ -124,7 +124,7 @@ class Moving(LocalGrid):
         return replies
 
 
-def test_a_node_may_have_another_address_when_its_turn_comes(monkeypatch):
+def test_a_node_may_move_before_its_turn(monkeypatch):
     begun = GridTransport.__init__
 
     def noted(self, *arguments, **more):
@@ -160,7 +160,7 @@ class Dying(LocalGrid):
         return super().answer(message)
 
 
-def test_who_is_gone_is_waited_for_and_the_model_goes_on_from_there(monkeypatch):
+def test_a_missing_node_is_waited_for(monkeypatch):
     monkeypatch.setattr(grid_module, "runtime", lambda: "deployment")
     monkeypatch.setattr(reconnecting, "_LOOK_EVERY", 0.0)
     with Dying(NodePlan(Regression, data_type="s3"), SPLITS) as grid:
@@ -192,7 +192,7 @@ class Failing(Regression):
 
 
 @pytest.mark.parametrize("how", ["raises", "nan", "shape", "text", "nothing"])
-def test_who_fails_is_skipped_and_the_next_gets_the_last_good_model(how):
+def test_a_failing_node_is_skipped(how):
     """Also one whose model has arrived and cannot go on."""
     with LocalGrid(NodePlan(Failing, {"how": how}, data_type="s3"), SPLITS) as grid:
         record = start(CyclicTraining(rounds=3, metrics=["loss"]), grid, SKIP)
@@ -233,7 +233,7 @@ def test_a_convergence_ends_it_too():
     assert tester.rounds == expected < 50
 
 
-def test_it_begins_with_an_initial_model_and_update_sees_the_newest():
+def test_it_begins_with_the_initial_model():
     class Damped(CyclicTraining):
         rounds = 2
         initial = {"model": {"coef": np.ones(3)}}

@@ -75,7 +75,7 @@ TRAINED_FOR = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("kind", TRAINED_FOR)
-def test_what_a_strategy_does_not_take_is_not_advised(kind, fault):
+def test_no_unknown_argument_is_advised(kind, fault):
     analyzer = type("Trains", (Sends,), {"algorithm": TRAINED_FOR[kind]})
     strategy = kind(metrics=["loss"])
     splits = [FAULTS[fault]] * 2 if "zero" in fault else [{}, FAULTS[fault]]

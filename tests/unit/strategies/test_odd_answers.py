@@ -88,7 +88,7 @@ def test_skip_goes_on_with_the_others_numbers(name, grid_class):
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_skip_keeps_an_odd_node_out_of_its_round(name):
+def test_skip_leaves_an_odd_node_out(name):
     record = run(splits(ODD[name]))
     assert [list(entry.failed) for entry in record.history] == [[], ["node-1"], []]
     entry = record.history[1]

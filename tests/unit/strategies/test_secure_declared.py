@@ -249,7 +249,7 @@ def test_run_config_cannot_take_masks_away():
 
 
 @pytest.mark.parametrize(("first", "then"), [(None, True), (True, None), (False, True)])
-def test_run_goes_on_with_the_sums_that_it_began_with(first, then, tmp_path, context):
+def test_a_resumed_run_keeps_its_sums(first, then, tmp_path, context):
     """Else it raised a TypeError, or was told that hospitals had lost their files."""
     strategy = WeightedFedAvg(metrics=["loss"], convergence=MaxRounds(4))
     model = StarModel(Steps, strategy, "s3")

@@ -65,7 +65,7 @@ def test_equal_forms_are_not_told_of(usual, odd):
     assert other_forms(values(usual, odd)) == ""
 
 
-def test_without_a_form_of_most_nobody_is_told_of():
+def test_without_a_majority_nobody_is_named():
     assert other_forms({"a": 1, "b": "x"}) == ""
     shapes = {f"node-{n}": {"x": np.ones(n), "y": 1} for n in range(3)}
     assert other_forms(shapes) == ""

@@ -111,7 +111,7 @@ def test_an_app_has_its_own_data(app):
     assert source_at(app, ["/a", "/b"], None).nodes is None
 
 
-def test_what_an_app_s_run_config_says_of_secure_sums_holds(app):
+def test_a_run_configs_secure_sums_hold(app):
     about = app / "pyproject.toml"
     about.write_text(about.read_text().replace("# secure = true", "secure = true"))
     with pytest.raises(ModelError, match="declare them in a ReduceStrategy"):
@@ -140,7 +140,7 @@ def test_an_app_may_be_a_script(script, tmp_path):
 
 @pytest.mark.parametrize("secure", [None, False, True])
 @pytest.mark.parametrize("said", ["", "secure = false", "secure = true"])
-def test_secure_sums_are_those_of_the_model_and_of_its_run(script, tmp_path, secure, said):
+def test_secure_sums_follow_model_and_run(script, tmp_path, secure, said):
     strategy = f"ReduceStrategy(Sum(), simple_analysis=True, secure={secure})"
     imports = "from flame_flwr.aggregation import Sum\nfrom flame_flwr.strategies import *\n"
     model = f"{CLASSES}{imports}StarModel(A, {strategy}, 's3')\n"

@@ -65,7 +65,7 @@ def test_analyzers_do_not_write_here(home):
     )
 
 
-def test_what_a_method_takes_away_again_is_no_write(home):
+def test_what_is_removed_again_is_no_write(home):
     def writes(self):
         Path("scratch").touch()
         Path("scratch").unlink()
@@ -86,7 +86,7 @@ def test_a_move_is_reported_by_where_it_leads(home):
     assert f"it changes the working directory to {home.parent} (node-0" in warning.seen
 
 
-def test_a_move_to_the_users_folder_is_an_error(home):
+def test_moving_to_the_users_folder_is_an_error(home):
     [error] = findings_of(home, lambda self: os.chdir(home))
     assert error.severity == "error"
     assert f"{home}, a folder of this machine (node-0, round 1)" in error.seen

@@ -92,7 +92,7 @@ def test_an_app_that_only_asks_runs_nothing(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_a_serverapp_of_ones_own_does_not_go_on():
+def test_an_own_serverapp_does_not_go_on():
     settings = RunSettings.from_config({"nodes": "approval of 1"})
     with pytest.raises(ConfigError, match="approval alone"):
         GridTransport(Hospitals(["given"]), settings, "").hello()

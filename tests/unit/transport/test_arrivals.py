@@ -116,7 +116,7 @@ def test_a_begun_upload_delays_no_other_reply(link):
     assert " parts of it are there: raise `round-timeout`" in found[1].error.reason
 
 
-def test_a_slow_reply_is_taken_when_it_is_whole(link, monkeypatch):
+def test_a_slow_reply_is_taken_whole(link, monkeypatch):
     monkeypatch.setattr("flame_flwr.flower_objects._HELD", 1000)
     sent, array = ask(1), np.random.default_rng(1).normal(size=4_000_000)
     keys = link.push(answer(sent["message-1"], array))
@@ -198,7 +198,7 @@ def with_ids(link, node, ids):
 
 
 @pytest.mark.parametrize("kind", ["different", "equal"])
-def test_a_long_list_of_objects_is_not_read_whole(link, kind, monkeypatch):
+def test_a_long_object_list_is_cut(link, kind, monkeypatch):
     looked_at = []
     walk = flower_objects.iterate_object_tree
 
@@ -295,7 +295,7 @@ def test_an_answer_names_no_other_node(link):
     assert found[2].error.code == NO_ANSWER
 
 
-def test_an_object_that_is_gone_is_a_lost_answer(link):
+def test_a_vanished_object_is_a_lost_answer(link):
     sent = ask(1)
     keys = link.push(answer(sent["message-1"], np.ones(3)))
     del link.objects[keys[0]]

@@ -93,7 +93,7 @@ def test_properties_of_wrong_types_end_no_run():
     assert names(hello(Odd(named("a")), nodes=1)) == ["5"]
 
 
-def test_a_hospital_that_gives_its_real_name_is_known_by_it():
+def test_a_hospital_is_known_by_its_name():
     configs = [{"name": "a", "hospital": "University Hospital A"}, {"name": "b"}]
     greeted = hello(Hospitals(configs), nodes=2)
     assert [greeting.hospital for greeting in greeted] == ["University Hospital A", ""]
@@ -103,12 +103,12 @@ def test_a_hospital_that_gives_its_real_name_is_known_by_it():
     ("said", "expected"),
     [("A\x1b[2J\nB", "A?[2J B"), (7, ""), (None, ""), (b"x", ""), ("x" * 999, "x" * 200 + "...")],
 )
-def test_a_hospitals_name_of_any_form_is_one_line(said, expected):
+def test_any_hospital_name_becomes_one_line(said, expected):
     assert _hospital(said) == expected
 
 
 @pytest.mark.parametrize("name", ["x" * 201, "A\nB"])
-def test_a_hospitals_name_that_is_no_line_is_refused(name):
+def test_a_multi_line_hospital_name_is_refused(name):
     with pytest.raises(ConfigError, match="`hospital` in the node config must be one line"):
         NodeSettings.from_config({"hospital": name})
 
@@ -134,7 +134,7 @@ class Denying(Hospitals):
         return super().answer(message)
 
 
-def test_a_node_that_says_that_it_is_gone_fills_no_log(caplog):
+def test_a_node_that_goes_fills_no_log(caplog):
     caplog.set_level("INFO")
     with pytest.raises(NodesMissingError, match=r"1 of 2 nodes"):
         hello(grid := Denying(named("a", "b")), nodes=2, node_timeout=0.5)

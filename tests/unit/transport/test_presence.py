@@ -46,13 +46,13 @@ def look(monkeypatch, request):
     return looking
 
 
-def test_a_node_that_has_gone_is_seen_and_also_when_it_is_back(look):
+def test_going_and_coming_back_are_seen(look):
     assert look(2, [1, 2]) == ({}, 1)
     assert look(2, [2, 7])[0].keys() == {"a"}
     assert look(2, [1, 2]) == ({}, 3)
 
 
-def test_a_node_whose_process_has_ended_is_gone_too(look):
+def test_a_node_of_an_ended_process_is_gone(look):
     gone, _ = look(2, [1], without=["a"])
     assert gone == {"a": "its process has ended", "b": "its SuperNode is not online"}
     assert look(2, [1, 2]) == ({}, 2)
@@ -100,7 +100,7 @@ def test_a_node_without_signs_is_not_heard_of(look, signs, seen):
     assert look.stage.signs.keys() == ({"a"} if signs else set())
 
 
-def test_a_node_that_is_asked_later_has_its_time_to_begin(look):
+def test_a_later_asked_node_has_its_time(look):
     look.stage.asked = {"1": "b"}
     assert silent_from(look, []) is None
     look.stage.asked["2"] = "a"  # which large messages come to one after the other
@@ -126,7 +126,7 @@ def test_elsewhere_nobody_is_asked():
     Presence(None, {"a": 1}, RunStage(), now=Clock()).look()
 
 
-def test_nodes_may_be_idle_where_they_were_asked_long_ago(monkeypatch):
+def test_long_asked_nodes_may_be_idle(monkeypatch):
     clock, made = Clock(), []
     clock.now = 1000.0
     monkeypatch.setattr(grid, "time", SimpleNamespace(monotonic=clock))

@@ -210,7 +210,7 @@ def test_nodes_never_asked_are_named_at_the_limit():
     assert who == ["node-0", "node-1", "node-2"]
 
 
-def test_a_node_that_is_gone_when_its_turn_comes_is_named():
+def test_a_node_gone_before_its_turn_is_named():
     class Going(CrowdedGrid):
         def push_messages(self, messages):
             ids = super().push_messages(messages)
@@ -226,7 +226,7 @@ def test_a_node_that_is_gone_when_its_turn_comes_is_named():
     assert known[replies[2].metadata.reply_to_message_id] == "node-2"
 
 
-def test_only_a_simulation_is_asked_a_few_at_a_time():
+def test_only_simulations_are_asked_in_parts():
     simulated = InMemoryGrid(SimpleNamespace(state=dict))
     assert messages_at_once(simulated) >= (os.cpu_count() or 1)
     with HesitantGrid(3) as grid:

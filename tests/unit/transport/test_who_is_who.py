@@ -80,7 +80,7 @@ def test_a_false_name_is_its_own_nodes_failure():
 
 
 @pytest.mark.parametrize("order", [((A, A), (B, A)), ((B, A), (A, A))])
-def test_a_false_name_does_not_end_the_real_ones_run(order):
+def test_a_false_name_ends_no_run(order):
     grid = Federation(*order)
     real = 1 + [key for key, _ in order].index(A)
     assert addresses(hello(grid, nodes=A)) == {A: real}
@@ -92,7 +92,7 @@ def test_a_false_name_takes_no_absent_ones_place():
         hello(Federation((B, A), (C, C)), nodes=f"{A},{C}")
 
 
-def test_a_key_without_a_name_has_no_others_name():
+def test_a_key_without_name_borrows_none():
     grid = Federation((A, A), ("", A))
     greetings = hello(grid, nodes=2, on_failure="skip", min_nodes=1)
     assert addresses(greetings) == {A: 1}

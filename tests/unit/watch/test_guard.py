@@ -62,7 +62,7 @@ def test_this_machine_may_ask_also_through_another_port(browser, host):
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:40000", "127.0.0.1.evil.example", "127.0.0.1:4:5", ""]
 )
-def test_a_name_that_was_bound_to_this_machine_is_refused(browser, host):
+def test_a_rebound_name_is_refused(browser, host):
     assert browser.get("/the-secret/", headers={"host": host}).status_code == 421
 
 
@@ -80,7 +80,7 @@ def test_a_page_is_only_read(browser, method):
     assert answer.headers["allow"] == "GET, HEAD"
 
 
-def test_a_browser_runs_no_script_but_the_pages_own(browser):
+def test_only_the_pages_own_scripts_run(browser):
     for path in ("/the-secret/", "/the-secret/nothing", "/wrong/"):
         headers = browser.get(path).headers
         policy = headers["content-security-policy"]

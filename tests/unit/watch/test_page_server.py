@@ -20,7 +20,7 @@ def page(*routes):
     return Starlette(routes=[Route("/", lambda request: PlainTextResponse("the page")), *routes])
 
 
-def test_it_is_served_until_the_block_ends_and_only_on_this_machine():
+def test_it_is_served_here_until_the_end():
     server = PageServer(page())
     with server.in_background() as url:
         assert url.startswith("http://127.0.0.1:")
@@ -32,7 +32,7 @@ def test_it_is_served_until_the_block_ends_and_only_on_this_machine():
     assert "page" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_a_browser_that_is_faster_than_the_page_waits_for_it():
+def test_a_fast_browser_waits_for_the_page():
     server = PageServer(Starlette())
     port = int(server.url.split(":")[2].partition("/")[0])
     socket.create_connection(("127.0.0.1", port), timeout=20).close()
@@ -49,7 +49,7 @@ def test_a_port_that_is_taken_is_said():
             PageServer(page(), port)
 
 
-def test_an_open_page_gets_events_and_holds_up_no_end():
+def test_an_open_page_delays_no_end():
     seen = iter(range(1000))
     route = Route("/events", lambda request: event_stream(lambda: {"n": next(seen)}, 0.001))
     with (

@@ -89,7 +89,7 @@ def test_another_version_is_said(version):
         {"failures": [{"round": 1, "node": "b"}]},
     ],
 )
-def test_whatever_is_not_what_it_should_be_is_damage(changes):
+def test_whatever_is_odd_is_damage(changes):
     with pytest.raises(StoreError, match=r"live\.json is damaged"):
         parse_live(encoded(**changes))
 
@@ -110,7 +110,7 @@ def test_there_are_limits_on_what_is_taken():
     assert len(record.heading.title) == 5000
 
 
-def test_it_is_known_by_what_it_says_and_not_by_its_name(tmp_path):
+def test_it_is_known_by_its_words(tmp_path):
     path = tmp_path / LIVE
     assert not is_live(path)
     others = (b"{}", b"torn", b'{"live": 1}')

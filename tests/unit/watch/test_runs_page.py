@@ -37,7 +37,7 @@ def events(tmp_path, chosen=""):
     return {name[7:]: json.loads(data[6:]) for name, data, *_ in texts}
 
 
-def test_the_page_has_no_script_of_its_own_text_and_is_small(browser):
+def test_the_page_is_small_without_own_scripts(browser):
     page = browser.get("/t/").text
     assert re.findall(r"<script[^>]*>([^<]*)</script>", page) == [""]
     assert not re.search(r"\son\w+=|\sstyle=|https?://", page)
@@ -51,7 +51,7 @@ def test_the_page_has_no_script_of_its_own_text_and_is_small(browser):
     assert size < 50_000
 
 
-def test_a_place_that_cannot_be_listed_is_said_and_looked_at_again(tmp_path, monkeypatch):
+def test_an_unlistable_place_is_looked_at_again(tmp_path, monkeypatch):
     runs = WatchedRuns(str(tmp_path))
     write_live(tmp_path / NEWEST, running())
 
@@ -69,7 +69,7 @@ def test_a_place_that_cannot_be_listed_is_said_and_looked_at_again(tmp_path, mon
     assert _parts(runs, "")["run"]["name"] == NEWEST
 
 
-def test_the_newest_run_is_shown_until_another_is_chosen(tmp_path):
+def test_the_newest_run_is_shown_unless_chosen(tmp_path):
     (other, *_) = fill(tmp_path, 3)
     write_live(tmp_path / NEWEST, running())
     parts = events(tmp_path)
@@ -86,7 +86,7 @@ def test_names_that_mean_harm_are_data(tmp_path):
     assert [node["name"] for node in parts["run"]["nodes"]] == [HARM, "a\nevent: run\ndata: {}"]
 
 
-def test_a_file_is_saved_and_never_shown_and_a_report_has_no_right(tmp_path, browser):
+def test_a_file_is_saved_and_never_shown(tmp_path, browser):
     name = finished(tmp_path, 1)
     about = json.loads((tmp_path / name / "run.json").read_text())
     listed = {"bytes": 30, "sha256": "0" * 64}
@@ -105,7 +105,7 @@ def test_a_file_is_saved_and_never_shown_and_a_report_has_no_right(tmp_path, bro
 
 
 @pytest.mark.parametrize("path", ["file/{}/run.json", "file/{}/..%2Fx", "report/x", "report/{}"])
-def test_what_the_run_does_not_list_is_not_there(tmp_path, browser, path):
+def test_only_what_the_run_lists_is_there(tmp_path, browser, path):
     name = finished(tmp_path, 1)
     (tmp_path / "x").write_text("outside")
     assert browser.get(f"/t/{path.format(name)}").status_code == 404

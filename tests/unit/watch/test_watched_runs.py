@@ -76,7 +76,7 @@ def test_a_run_is_seen_from_start_to_end(tmp_path, watched, clock):
     assert [file.name for file in run.files] == ["mean.txt"]
 
 
-def test_a_run_whose_writer_has_died_has_ended_without_a_word(tmp_path, watched, clock):
+def test_a_dead_writers_run_ended_silently(tmp_path, watched, clock):
     write_live(tmp_path / NEWEST, running(), clock.wall())
     assert status(watched, clock, 3 * BEAT) == "running"
     assert status(watched, clock, 2) == "ended without a word"
@@ -87,7 +87,7 @@ def test_a_run_whose_writer_has_died_has_ended_without_a_word(tmp_path, watched,
     assert status(watched, clock, 2) == "running"
 
 
-def test_an_old_one_is_known_at_once_and_a_servers_clock_may_be_wrong(tmp_path, clock):
+def test_an_old_run_needs_no_right_clock(tmp_path, clock):
     write_live(tmp_path / NEWEST, running(), clock.wall() - 3600)
     watched = WatchedRuns(str(tmp_path), clock.wall, clock.steady)
     assert watched.runs()[0].status == "ended without a word"
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_is_said(tmp_path, watched, clock):
         {"failures": [{}]},
     ],
 )
-def test_a_run_json_that_means_harm_is_damaged_and_no_more(tmp_path, watched, clock, change):
+def test_a_hostile_run_json_is_only_damage(tmp_path, watched, clock, change):
     name = finished(tmp_path, 50)
     path = tmp_path / name / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
@@ -146,7 +146,7 @@ def test_a_run_json_that_means_harm_is_damaged_and_no_more(tmp_path, watched, cl
     assert "completed" in {run.status for run in watched.runs()}
 
 
-def test_a_run_that_ends_between_two_reads_has_ended(tmp_path, watched, clock, monkeypatch):
+def test_a_run_ended_between_reads_has_ended(tmp_path, watched, clock, monkeypatch):
     """It is looked for run.json, then for live.json, which has gone by then."""
     name = finished(tmp_path, 1)
     read, asked = watched._place.read, []
@@ -171,7 +171,7 @@ def test_what_is_over_is_read_once(tmp_path, watched, clock, monkeypatch):
     assert read == []
 
 
-def test_the_run_that_is_shown_is_read_once_when_it_is_over(tmp_path, watched, clock):
+def test_a_finished_run_is_read_once(tmp_path, watched, clock):
     name = finished(tmp_path, 1)
     first = watched.run(name)
     clock.seconds += 1
@@ -187,9 +187,7 @@ def test_the_run_that_is_shown_is_read_once_when_it_is_over(tmp_path, watched, c
     assert watched.run(name).status == "running"
 
 
-def test_a_run_in_a_store_is_looked_at_every_two_seconds_and_its_end_seen(
-    tmp_path, clock, monkeypatch
-):
+def test_a_stored_run_is_polled_to_its_end(tmp_path, clock, monkeypatch):
     monkeypatch.setattr(watched_runs, "is_url", lambda place: True)  # which says no times
     watched = WatchedRuns(str(tmp_path), clock.wall, clock.steady)
     name = finished(tmp_path, 1)
@@ -206,7 +204,7 @@ def test_a_run_in_a_store_is_looked_at_every_two_seconds_and_its_end_seen(
     assert [watched.run(name).status for _ in range(2)] == ["completed"] * 2
 
 
-def test_a_store_that_is_away_for_a_while_ends_no_page(tmp_path, watched, clock, monkeypatch):
+def test_an_absent_store_ends_no_page(tmp_path, watched, clock, monkeypatch):
     name = finished(tmp_path, 1)
     write_live(tmp_path / NEWEST, running(), clock.wall())
     assert [run.status for run in watched.runs()] == ["running", "completed"]
@@ -230,7 +228,7 @@ def test_a_store_that_is_away_for_a_while_ends_no_page(tmp_path, watched, clock,
         WatchedRuns(str(tmp_path)).runs()
 
 
-def test_a_run_of_this_process_is_the_places_own(tmp_path, clock):
+def test_a_run_here_is_the_places_own(tmp_path, clock):
     record = running()
     record.nodes = ["node-0"]
     write_live(tmp_path / "out", record, clock.wall())
@@ -253,7 +251,7 @@ def test_the_end_is_estimated_from_the_last_rounds(tmp_path, watched, clock):
     assert watched.run(NEWEST).left is None
 
 
-def test_a_node_whose_failure_ended_the_run_has_failed(tmp_path, watched):
+def test_a_node_that_ended_the_run_failed(tmp_path, watched):
     name = finished(tmp_path, 1)
     path = tmp_path / name / "run.json"
     failures = [{"round": 2, "node": "hospital-a", "why": "timeout"}]
@@ -266,7 +264,7 @@ def test_a_node_whose_failure_ended_the_run_has_failed(tmp_path, watched):
     ]
 
 
-def test_of_many_rounds_there_are_as_many_points_as_are_seen(tmp_path, watched):
+def test_many_rounds_have_visible_points_only(tmp_path, watched):
     name = finished(tmp_path, 1, nodes=["a"], rounds=2000)
     points = [each.number for each in watched.run(name).history]
     assert points == sorted(set(points))
@@ -274,7 +272,7 @@ def test_of_many_rounds_there_are_as_many_points_as_are_seen(tmp_path, watched):
     assert points[-1] == 2000
 
 
-def test_how_much_data_a_node_has_is_said_without_python(tmp_path, watched):
+def test_a_nodes_data_size_reads_as_words(tmp_path, watched):
     record = running(nodes=["a", "b"])
     record.sizes.update(a="ndarray float64 (10, 3)", b="3 files, 1.2 MB")
     write_live(tmp_path / "2026-12-30T03-40-00Z-9", record)

@@ -21,13 +21,13 @@ def test_the_table_is_that_of_all_patients_together():
         assert (name, int(patients), mean) == (group, len(values), f"{values.mean():.2f}")
 
 
-def test_a_group_of_few_patients_does_not_leave_its_hospital():
+def test_a_group_of_few_patients_does_not_leave():
     few = "treatment,days_in_hospital\n" + "new,3\n" * 4 + "standard,8\n" * 30
     lines = run(splits=[[files(0)], [{"patients.csv": few.encode()}]]).result.splitlines()
     assert lines[1].endswith("without 1 of them")
 
 
-def test_other_codes_and_other_spellings_are_found_before_round_1():
+def test_other_codes_and_spellings_are_found_first():
     content = files(0)["patients.csv"].replace(b"new", b" NEW ")
     assert run(splits=[[{"patients.csv": content}], [files(1)]]).result == run(2).result
     content = content.replace(b"standard", b"usual")

@@ -40,7 +40,7 @@ def test_masked_sums_give_the_same():
     assert masked.nobs_at == {}
 
 
-def test_a_stage_of_few_patients_does_not_leave_its_hospital():
+def test_a_stage_of_few_patients_does_not_leave():
     few = patients(1).query("stage < 3 or age > 85")
     with pytest.raises(PayloadError, match=r"too few rows.*stage=3"):
         run(splits=[[files(0)], as_files(few)])

@@ -42,7 +42,7 @@ def test_another_unit_is_found_before_round_1():
         run(splits=[[files(0)], [grams_per_litre]])
 
 
-def test_the_files_are_a_text_a_picture_and_the_numbers(tmp_path):
+def test_files_are_text_picture_and_numbers(tmp_path):
     tester = run(filename=[tmp_path / name for name in FILES])
     text, picture, numbers = ((tmp_path / name).read_bytes() for name in FILES)
     assert f"{tester.result[2]['moments']['n']} values" in text.decode()

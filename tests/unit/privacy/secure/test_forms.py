@@ -72,7 +72,7 @@ def test_structure_is_equal_at_all_nodes(what, of):
         ({"0": Sum()}, [1.0], "has not this key"),
     ],
 )
-def test_what_is_not_declared_is_refused_as_without_a_grid(declared, answer, why):
+def test_undeclared_is_refused_as_without_a_grid(declared, answer, why):
     for add_up in (summed, merge_values):
         with pytest.raises(AnswerError, match=f"node-0.*{why}"):
             add_up(declared, [answer] * 3)

@@ -106,7 +106,7 @@ def test_buffers_of_whole_numbers_stay_whole():
     assert result == 20  # 61 / 3
 
 
-def test_words_of_fields_in_a_row_are_one_view():
+def test_adjacent_fields_are_one_view():
     """Of a hundred arrays a mask is made at once, and not a hundred times."""
     declared = {"m": Mean(), "s": Moments, "none": Sum(), "n": Sum()}
     of = SecureDeclaration.of(declare(declared))
@@ -121,7 +121,7 @@ def test_words_of_fields_in_a_row_are_one_view():
     assert (flat[0] == words).all()
 
 
-def test_a_round_is_added_up_in_the_memory_of_one_sum():
+def test_a_round_needs_one_sums_memory():
     tree = declare({"x": Sum(grid=Grid(128, 64)), "n": Sum()})
     of, nodes = SecureDeclaration.of(tree), [f"node-{place}" for place in range(4)]
     answer = lay_out(of, {"x": np.ones(200_000), "n": 1}, len(nodes))

@@ -54,7 +54,7 @@ def ones(answers):
         (("node-1", "node-2", "node-3", "node-4"), of_three_of_four),
     ],
 )
-def test_masks_cancel_for_none_that_were_told_different_things(names, asked):
+def test_masks_told_different_things_never_cancel(names, asked):
     federation = Federation({"a": Sum()}, names)
     told = {name: asked(federation, place) for place, name in enumerate(names)}
     answers = {name: federation.answer(name, VALUE, config) for name, config in told.items()}
@@ -92,7 +92,7 @@ def with_itself_first(federation, place):
         (with_itself_first, "or in another order"),
     ],
 )
-def test_none_of_three_takes_a_roster_of_its_own(federation, lie, why):
+def test_no_node_takes_its_own_roster(federation, lie, why):
     for place, name in enumerate(NAMES):
         with pytest.raises(NodeFailedError, match=why):
             federation.answer(name, VALUE, federation.config(1, **lie(federation, place)))

@@ -139,7 +139,7 @@ def test_one_place_is_summed_once(federation):
         lambda f: other_sums(f, DECLARED | {"sex": MergeCounts(labels=["m", "f"])}),
     ],
 )
-def test_masks_of_nodes_told_different_things_do_not_cancel(federation, changed):
+def test_masks_of_different_words_do_not_cancel(federation, changed):
     told = changed(federation)
     with pytest.raises((MasksNotCancelledError, DataError)):
         federation.round(VALUES, told={"node-2": told} if told else None)
@@ -159,7 +159,7 @@ def test_wrong_sum_shows_in_its_first_word(federation):
         ({"m": WeightedMean("n")}, {"m": 1.0, "n": 3}, 1),
     ],
 )
-def test_part_that_is_none_ends_the_run_with_its_round_and_key(declared, value, place):
+def test_a_false_part_ends_the_run_named(declared, value, place):
     """Of a hospital that lies: who it is, masks hide."""
     federation = Federation(declared)
     answers = {name: federation.answer(name, value, federation.config(1)) for name in NAMES}

@@ -170,7 +170,7 @@ def test_masks_cancel_in_any_order(parties):
             assert grid.from_words(total[place]).tolist() == expected.tolist()
 
 
-def test_stream_is_the_same_in_blocks_of_any_size(monkeypatch):
+def test_a_stream_is_equal_in_any_blocks(monkeypatch):
     parts = [MODELS.to_words(np.ones(1000), 3), STATISTICS.to_words(np.ones(77), 3)]
     keys = [PairKey(b"k" * 32, True), PairKey(b"l" * 32, False)]
     whole = mask_words(parts, keys)

@@ -34,7 +34,7 @@ def test_later_rounds_and_the_evaluation_follow(federation):
     assert federation.round(VALUES, 3, aggregate={"coef": np.zeros(2)})["n"] == 40
 
 
-def test_no_word_of_an_answer_is_that_of_the_value(federation):
+def test_no_word_equals_the_values(federation):
     config = federation.config(1)
     words = Answer.from_bytes(federation.answer("node-1", VALUES[0], config)).words
     assert all(min(int(word), 2**64 - int(word)) > 2**32 for word in words)

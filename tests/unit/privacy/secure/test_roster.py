@@ -107,7 +107,7 @@ def test_name_without_bytes_is_refused():
 # ---- files ----------------------------------------------------------------------------------
 
 
-def test_identity_is_made_once_and_for_its_user_alone(tmp_path):
+def test_an_identity_is_made_once_and_private(tmp_path):
     path = tmp_path / "identity.key"
     made = SecretIdentity.make(path)
     assert path.stat().st_mode & 0o777 == 0o600
