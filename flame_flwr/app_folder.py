@@ -33,6 +33,7 @@ _PAIR = re.compile(rf"\s*({_KEY})=({_QUOTED}|\S+)(?=\s|$)", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9][0-9_]*")
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 _LIMIT = 2**63
+"""What TOML, and Flower's messages, hold of a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class App:
         key, found, value = text.partition("=")
         if not found:
             raise ConfigError(f"--run-config takes KEY=VALUE or a .toml file, not {text!r}")
+        # Flower takes several pairs in one text; a value of one's own may look like two.
         several = list(_PAIR.finditer(text))
         if len(several) > 1 and self._are_meant(text, several):
             for pair in several:
@@ -274,6 +276,7 @@ def _plain(key: str) -> str:
 def _number(word: str) -> int | float | None:
     for kind in (int, float):
         try:
+            # Python reads the digits of every script, TOML those of ASCII.
             return kind(word) if word.isascii() else None
         except ValueError:
             continue

@@ -285,6 +285,7 @@ def _as_strategy(value: object, kwargs: object) -> StarStrategy | None:
     if not isinstance(value, type) or not issubclass(value, StarStrategy):
         return None
     arguments = check_kwargs(kwargs, "aggregator_kwargs")
+    # before the call: a TypeError from within the constructor has another reason
     try:
         inspect.signature(value).bind(**arguments)
     except TypeError as error:

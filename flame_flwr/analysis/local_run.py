@@ -70,7 +70,7 @@ def run_local(
     try:
         with _grid(plan, splits, settings, record, client) as grid:
             strategy.start(grid, settings=settings, record=record, simple_analysis=simple_analysis)
-    except NotConvergedError:
+    except NotConvergedError:  # it names a key of a run config: here it is a parameter
         raise NotConvergedError.after(len(record.history), "max_rounds") from None
 
 

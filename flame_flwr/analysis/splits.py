@@ -10,33 +10,33 @@ from typing import Any
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger
 
-__all__ = ["check_splits", "in_own_order", "warn_of_shapes"]
+__all__ = ["check_splits", "in_declared_order", "warn_of_shapes"]
 
 _ROLES = frozenset({"default", "aggregator", "proxy"})
 """Those of FLAME's nodes."""
 
 
-def in_own_order(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tester's arguments behind `data_type` by their names.
+def in_declared_order(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tester's arguments under the names that they were meant for.
 
-    FLAME's guide prints ``StarModelTester`` without `node_roles` and `multiple_results`, so code
-    that follows it gives `query` and those behind it in the places of others. What stands in whose
-    place is told by the types.
+    FLAME's guide prints ``StarModelTester`` without `node_roles` and `multiple_results`. Code that
+    follows it gives `query`, and what comes after it, in the places of other parameters. The types
+    tell which argument stands in whose place.
 
     Examples
     --------
     >>> begun = {"node_roles": ["default"], "query": None, "simple_analysis": True}
-    >>> in_own_order(begun)["node_roles"]
+    >>> in_declared_order(begun)["node_roles"]
     ['default']
     >>> guides = {"node_roles": "Patient?_count=9", "query": False, "simple_analysis": "pickle"}
-    >>> moved = in_own_order(guides)
+    >>> moved = in_declared_order(guides)
     >>> moved["query"], moved["simple_analysis"], moved["output_type"]
     ('Patient?_count=9', False, 'pickle')
     """
     if not (isinstance(given["query"], bool) or _is_query(given["node_roles"])):
         return dict(given)
     query = {"node_roles": None, "query": given["node_roles"]}
-    if not isinstance(given["query"], bool):  # the others were given by their names
+    if not isinstance(given["query"], bool):  # what comes after it was given by name
         return {**given, **query}
     moved = [
         (place, name)
@@ -56,7 +56,7 @@ _OF_THE_GUIDE: dict[str, tuple[str, Any]] = {
     "aggregator_kwargs": ("sensitivity", Real),
     "epsilon": ("result_filepath", str | Path | list | tuple),
 }
-"""What stands in an argument's place in the guide, and of which type it is."""
+"""By the parameter here, the one that the guide has in its place, with the type of its values."""
 
 _DEFAULTS = {"simple_analysis": True, "output_type": "str", "multiple_results": False}
 

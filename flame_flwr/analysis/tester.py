@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.analysis.declare import Arguments, declare, ignore
 from flame_flwr.analysis.listeners import declaring, tester_may_run
 from flame_flwr.analysis.local_run import run_declared
-from flame_flwr.analysis.splits import check_splits, in_own_order, warn_of_shapes
+from flame_flwr.analysis.splits import check_splits, in_declared_order, warn_of_shapes
 from flame_flwr.config import check_max_rounds
 from flame_flwr.errors import ModelError
 from flame_flwr.log import logger, printed, show, silent
@@ -65,7 +65,7 @@ multiple_results, analyzer_kwargs, aggregator_kwargs
         Where the result goes, relative to the working directory; two spellings of one thing.
         Without one nothing is written, only printed. The folder, where a strategy names its files.
     stream_log_level
-        A parameter of FLAME's own class; accepted and ignored.
+        A parameter of FLAME's own class; accepted, without effect. `quiet` says what is printed.
     max_rounds : int
         Give up after so many rounds.
     quiet : bool, optional
@@ -190,7 +190,7 @@ description, authors
     ) -> None:
         self._take(RunRecord())
         ignore(stream_log_level=stream_log_level)
-        given = in_own_order(locals())
+        given = in_declared_order(locals())  # the parameters alone: no other variable is set yet
         names = _given_paths(given["result_filepath"], filename)
         option = "result_filepath" if filename is None else "filename"
         with declaring():

@@ -39,6 +39,7 @@ def show_report(report: Report) -> None:
     warnings = len(report.findings) - len(report.errors)
     found = f"{counted(len(report.errors), 'error')}, {counted(warnings, 'warning')}"
     console.print(found, highlight=False)
+    # "error" comes before "warning"
     for finding in sorted(report.findings, key=lambda finding: finding.severity):
         _show_finding(finding, console)
 

@@ -52,7 +52,7 @@ def started(
     )
     try:
         yield process
-        if stdout == subprocess.PIPE:
+        if stdout == subprocess.PIPE:  # all is read, so it is about to end
             process.wait(timeout=START_LIMIT)
     finally:
         if process.poll() is None:

@@ -87,6 +87,7 @@ def create(name: str, template: str = "analysis", where: Path | None = None) -> 
         raise ConfigError(f"{target} exists already: choose another name, or remove it")
     if not where.is_dir():
         raise ConfigError(f"there is no folder {where}")
+    # beside the target: a folder is renamed whole within one file system only
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=where) as folder:
         made = Path(folder, name)
         _copy(_FOLDER / template, made, package)

@@ -1,4 +1,4 @@
-"""What the commands of a node print of others' making: one line, which a terminal only shows."""
+"""Prints text that comes from others, such as an app's name, as a line that no terminal obeys."""
 
 from __future__ import annotations
 

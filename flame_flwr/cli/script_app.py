@@ -105,7 +105,7 @@ def _needed(script: Path, roots: Sequence[str], tops: set[str]) -> dict[str, Pat
         seen.add(top)
         for relative, source in _module_files(top, roots):
             files[relative] = source
-            if source.suffix == ".py":
+            if source.suffix == ".py":  # a module beside the script may import another one
                 waiting += _imports(source)
     return files
 

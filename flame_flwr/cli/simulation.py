@@ -67,6 +67,7 @@ def simulation(nodes: int, *folders: str) -> Iterator[Federation]:
                     error.add_note(f"the last words of its SuperLink:\n{_tail(log_file)}")
                 raise
             finally:
+                # while the SuperLink still lives: its processes are found as its descendants
                 _end_runs(process.pid)
 
 
@@ -112,6 +113,7 @@ def _grandchildren(pid: int) -> set[int]:
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on."""
+    # Another process may take it first: then the SuperLink ends at once, and its log says why.
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port: int = server.getsockname()[1]

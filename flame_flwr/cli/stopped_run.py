@@ -27,6 +27,7 @@ class Followed:
     def note(self, line: str) -> None:
         """Read a line."""
         said = parse_line(line)
+        # the first: user code may print such a line, too
         if isinstance(said, FolderLine) and not self._place:
             self._place = said.place
         elif isinstance(said, RoundLine):

@@ -39,7 +39,8 @@ _STARTED = re.compile(r"Successfully started run (\d+)")
 WAIT = 60.0
 """How many seconds a SuperLink is waited for."""
 
-_LOST_LIMIT = 30.0  # one that has answered before: systemd starts it again after 10 s
+_LOST_LIMIT = 30.0
+"""Seconds that one is waited for that has answered before: systemd starts it again after 10 s."""
 
 
 def submit(

@@ -97,7 +97,7 @@ def _curves(
             fontsize=size,
             title_fontsize=8.5,
             labelcolor=_INK,
-        ).set_in_layout(False)
+        ).set_in_layout(False)  # one that is larger than its plot would squeeze it
 
 
 def _heat(axes: Axes, result: CrossSiteResult, what: str, title: str) -> None:
@@ -108,6 +108,7 @@ def _heat(axes: Axes, result: CrossSiteResult, what: str, title: str) -> None:
     axes.imshow(values, cmap="YlGnBu", aspect="auto", vmin=low, vmax=high)
     for i, model in enumerate(result.models):
         for j, node in enumerate(places):
+            # black is not to be read on the map's dark end
             dark = values[i][j] > low + 0.6 * (high - low)
             look: Any = {"fontsize": 9.5, "color": "white" if dark else _INK}
             axes.text(j, i, result.shown(what, model, node), ha="center", va="center", **look)
@@ -136,5 +137,6 @@ def _png(figure: Figure) -> bytes:
 
     file = io.BytesIO()
     FigureCanvasAgg(figure)
+    # matplotlib would write its version there
     figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()

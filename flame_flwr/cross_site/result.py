@@ -160,6 +160,6 @@ class CrossSiteResult:
 
 def _accuracy(counts: AUC) -> float:
     """Return the share of right predictions: from 0.5 on they say 1."""
-    half = counts.bins // 2
+    half = counts.bins // 2  # `bins` is even, so that a bin begins at 0.5
     right = sum(counts.positives[half:]) + sum(counts.negatives[:half])
     return right / counts.size if counts.size else math.nan

@@ -82,7 +82,7 @@ class CrossSite(ReduceStrategy):
     _found: Any
     _kind: Any
 
-    _DECLARED = frozenset({"training", "_training", "_phase_trees"})
+    _DECLARED = frozenset({"_training"})
 
     def __init_subclass__(cls, **more: Any) -> None:
         """See that it stands in front: behind a strategy that would go on training."""
@@ -176,11 +176,13 @@ class CrossSite(ReduceStrategy):
             return {**last, CROSS_SITE: {"ask": DONE}}
         aggregate = super().update(merged, last)
         self._rounds += 1
+        # a checkpoint has the state alone: after a resume the convergence is a new one
         if self._state is not None:
             self._training.restore(self._state)
         before = None if self._rounds == 1 else last  # not what a strategy begins with
         why = stop_reason(self._training, self._rounds, aggregate, before)
         self._state = self._training.state()
+        # a round of agreement makes no model, and an own one is trained as long as the common one
         self._trained += not is_missing(aggregate, self.model_key)
         if not why:
             return aggregate
@@ -199,7 +201,7 @@ class CrossSite(ReduceStrategy):
     def _begin(self) -> None:
         scored = self.convergence
         assert isinstance(scored, Scored)
-        self._training = copy.deepcopy(scored.training)
+        self._training = copy.deepcopy(scored.training)  # which keeps a state from round to round
         self._phase = ""
         self._rounds = self._trained = 0
         self._state = self._found = self._kind = None

@@ -118,7 +118,7 @@ def _loaded_app(context: Context) -> tuple[ScriptEnvironment, ClientApp]:
         with temporary_folder() as folder:
             environment, declaration = _load(context.run_config, folder)
         client = declaration.client or StarClient
-        _LOADED.clear()
+        _LOADED.clear()  # the classes of an earlier run, and all that they hold
         _LOADED[key] = environment, make_client_app(declaration.plan, client)
     return _LOADED[key]
 

@@ -124,7 +124,7 @@ class ScriptEnvironment:
         ahead = [_SPAWNED, *self.roots] if "flame" in self._beside else [*self.roots, _SPAWNED]
         sys.path = [*ahead, *sys.path]
         sys.argv = [str(self.path), *self.arguments]
-        importlib.invalidate_caches()
+        importlib.invalidate_caches()  # modules may have been written since Python last looked
 
     def _leave(self, around: set[str], path: list[str]) -> None:
         """Take along what the script imported from its roots and added to ``sys.path``."""

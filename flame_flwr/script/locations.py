@@ -44,6 +44,7 @@ def node_locations(data_type: str, data: Sequence[str], nodes: int | None) -> li
         )
     places = [_absolute(location) for location in data]
     has_function = any(map(is_function, places[0].split(";")))
+    # a function is asked for each node's data, with its number
     shared = len(places) == 1 and (PARTITION in places[0] or has_function)
     if nodes is None and len(places) == 1 and PARTITION in places[0]:
         raise ConfigError(f"--data has {PARTITION} in it: say how many nodes with --nodes N")

@@ -120,6 +120,7 @@ def run_script(
     runner = _Runner(options)
     show(logging.DEBUG)
     environment = ScriptEnvironment(options.script, options.arguments)
+    # within its own block, as the script may leave the working directory
     with working_in(os.curdir), environment.entered(), listening(runner):
         try:
             execute(environment, runner)
@@ -147,7 +148,7 @@ class _Runner(BuiltModels):
 
     def tester_built(self, declaration: Declaration, splits: Sequence[Any]) -> bool:
         """Let the tester run."""
-        self.testers.append((declaration, ()))  # its data is not kept longer than it keeps it
+        self.testers.append((declaration, ()))  # its splits stay its own: they may be large
         return True
 
     def finish(self) -> None:

@@ -55,7 +55,8 @@ class SklearnAnalyzer(StarAnalyzer):
         Whether features are scaled with the means and deviations of all nodes' rows, on which the
         nodes agree in the first round; false. It needs :class:`SklearnFedAvg`, too.
     seed : int
-        An estimator whose ``random_state`` is None gets ``seed + r`` in round ``r``, from 1.
+        An estimator whose ``random_state`` is None gets ``seed + r * passes + p`` in pass ``p``,
+        from 0, of round ``r``, from 1.
 
     Attributes
     ----------
@@ -195,6 +196,7 @@ class SklearnAnalyzer(StarAnalyzer):
         held_back = self._held_back(data)
         test = None if held_back is None else agreed.rows(*rows_of(held_back, "test_dataset"))
         received = self._received(aggregator_results, rows)
+        # kept between rounds: an estimator counts its steps, by which they become shorter
         self._trained = self._trained or self._new(rows)
         weights = train(
             self, self._trained, received, rows, toward=received, strength=self.fedprox_mu

@@ -60,7 +60,7 @@ def check_first_round(
 def _classifies(analyzer: type[SklearnAnalyzer], arguments: Mapping[str, Any]) -> bool:
     """Tell whether its estimator is a classifier, as far as that can be seen without a node."""
     try:
-        bare = object.__new__(analyzer)
+        bare = object.__new__(analyzer)  # its constructor wants a node's handle
         vars(bare).update(arguments)
         estimator = bare.estimator()
     except Exception:  # whatever it needs of its constructor or its node: it is made there

@@ -33,6 +33,7 @@ def train_personal(
     dict of str to ndarray, dict of str to dict
         The model; its scores on the rows as ``personal``, on those held back as ``test_personal``.
     """
+    # its own estimator: the common model's counts the steps of that one
     analyzer._kept_beside = analyzer._kept_beside or analyzer._new(rows)
     estimator = analyzer._kept_beside
     begun = analyzer.personal or zero_weights(estimator, rows)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from flame_flwr.sklearn.checks import CheckedEstimator
     from flame_flwr.sklearn.rows import Rows
 
-__all__ = ["Weights", "drawn", "fitted_with", "put", "taken", "train", "zero_weights"]
+__all__ = ["Weights", "coefficients_of", "fitted_with", "proximal_step", "set_coefficients"]
+__all__ += ["train", "zero_weights"]
 
 Weights = dict[str, npt.NDArray[np.float64]]
 """``coef``, and ``intercept`` where the estimator has one, in scikit-learn's shapes."""
@@ -46,7 +47,7 @@ def train(
     rows : Rows
         To train with, from :func:`~flame_flwr.sklearn.rows_for`.
     toward, strength
-        After every pass coefficients are drawn to these, see :func:`drawn`.
+        After every pass coefficients are drawn to these, see :func:`proximal_step`.
     number : int, optional
         The round, from 1, for the seed; without it the one under way.
 
@@ -63,16 +64,17 @@ def train(
     try:
         for each in range(analyzer.passes):
             if seeded:
+                # no two passes of a run have one seed, and with it the same order of rows
                 start = analyzer.seed + (number or analyzer.num_iterations + 1) * analyzer.passes
                 estimator.set_params(random_state=start + each)
             if hasattr(estimator, "coef_") or any(part.any() for part in weights.values()):
-                put(estimator, weights, rows)  # a new one begins with zeros by itself
+                set_coefficients(estimator, weights, rows)  # a new one begins with zeros by itself
             _one_pass(estimator, rows, about.owner)
-            weights = taken(estimator)
+            weights = coefficients_of(estimator)
             if strength and toward is not None:
-                weights = drawn(weights, toward, strength * length)
+                weights = proximal_step(weights, toward, strength * length)
     finally:
-        if seeded:
+        if seeded:  # so that the next round finds that there is none
             estimator.set_params(random_state=None)
     with np.errstate(over="ignore", invalid="ignore"):
         found = rows.x @ weights["coef"].T + weights.get("intercept", 0.0)
@@ -81,12 +83,12 @@ def train(
     return weights
 
 
-def drawn(weights: Weights, toward: Weights, strength: float) -> Weights:
+def proximal_step(weights: Weights, toward: Weights, strength: float) -> Weights:
     """Return coefficients drawn to others: the proximal operator of ``strength / 2 * distance**2``.
 
     Examples
     --------
-    >>> drawn({"coef": np.array([[5.0]])}, {"coef": np.array([[1.0]])}, 3.0)
+    >>> proximal_step({"coef": np.array([[5.0]])}, {"coef": np.array([[1.0]])}, 3.0)
     {'coef': array([[2.]])}
     """
     return {
@@ -118,7 +120,7 @@ def fitted_with(estimator: Any, weights: Weights, rows: Rows) -> Any:
     ModelError
         It needs more than coefficients to predict.
     """
-    put(estimator, weights, rows)
+    set_coefficients(estimator, weights, rows)
     estimator.n_features_in_ = rows.x.shape[1]
     if rows.classes is not None:
         estimator.classes_ = rows.classes
@@ -135,7 +137,7 @@ def fitted_with(estimator: Any, weights: Weights, rows: Rows) -> Any:
     return estimator
 
 
-def put(estimator: Any, weights: Weights, rows: Rows) -> None:
+def set_coefficients(estimator: Any, weights: Weights, rows: Rows) -> None:
     """Put coefficients into an estimator.
 
     Raises
@@ -159,7 +161,7 @@ def put(estimator: Any, weights: Weights, rows: Rows) -> None:
         setattr(estimator, f"{name}_", own_copy)
 
 
-def taken(estimator: Any) -> Weights:
+def coefficients_of(estimator: Any) -> Weights:
     """Return copies of an estimator's coefficients.
 
     Raises

@@ -75,6 +75,7 @@ def _of_dict(data: dict[Any, Any], depth: int) -> Iterator[int]:
         yield from Counter(kinds).values()
         return
     parts = list(data.values())
+    # records, or single values, by a patient's id
     if all(isinstance(part, dict) or _is_scalar(part) for part in parts):
         yield len(parts)
     if len(parts) <= _BY_PLACE:
@@ -128,6 +129,7 @@ def _axes(value: Any, place: str, depth: int, budget: list[int]) -> Iterator[Axi
     elif isinstance(value, dict | list | tuple | set | frozenset):
         yield Axis(place, len(value), f"{kind} of {len(value)}", _are_records(value))
         parts = list(value.items() if isinstance(value, dict) else enumerate(value))
+        # of a hundred thousand keys each would be a place of its own, seen once
         alone = len(parts) <= _BY_PLACE
         for key, part in parts:
             inside = f"{place}[{key!r}]" if alone else f"{place}[]"

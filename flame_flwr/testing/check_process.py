@@ -102,12 +102,12 @@ def _work(folder: Path, seconds: float) -> int | None:
     environment = {
         **os.environ,
         _INSIDE: "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # which would go beside the user's files
+        "PYTHONHASHSEED": "1",  # the second run has another one
         "MPLBACKEND": "Agg",
-        "TMPDIR": str(folder),
+        "TMPDIR": str(folder),  # what user code leaves there goes with the check
     }
-    environment.pop("PYTEST_CURRENT_TEST", None)
+    environment.pop("PYTEST_CURRENT_TEST", None)  # under which a tester would be quiet
     command = [sys.executable, "-c", PROGRAM, json.dumps(path), str(folder)]
     with (folder / "log").open("wb") as log, tied(str(folder)) as mark:
         own = {"cwd": folder, "env": {**environment, **mark}}

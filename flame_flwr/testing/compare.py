@@ -24,6 +24,8 @@ from flame_flwr.text.shown_text import cut_off
 __all__ = ["difference"]
 
 _ABSOLUTE = 1e-12
+"""How far numbers may be apart in any case: what is 0 but for rounding has no relative distance."""
+
 _LONGEST = 60
 _NAN = object()
 _NODE = re.compile(r"node-\d+|aggregator")
@@ -146,6 +148,7 @@ class _Comparison:
             one, two = ({name: each[name] for name in names} for each in (first, second))
             return self._mappings(one, two, path)
         if not kinds <= set("fciu"):
+            # bytes first: NaT differs from itself
             same = len(kinds) == 1 and (
                 first.tobytes() == second.tobytes() or bool(np.all(first == second))
             )
@@ -169,6 +172,7 @@ class _Comparison:
             except UnicodeDecodeError:
                 return False
         if isinstance(first, str):
+            # a line per node, in whatever order
             lines = ["\n".join(sorted(each.splitlines())) for each in (first, second)]
             if _texts_agree(lines[0], lines[1], self.tolerance):
                 return True
@@ -272,6 +276,7 @@ def _close(first: Any, second: Any, tolerance: float) -> bool:
         return True
     if isinstance(first, numbers.Complex) and isinstance(second, numbers.Complex):
         a, b = complex(first), complex(second)
+        # infinity is within a relative tolerance of anything
         if any(math.isinf(part) for part in (a.real, a.imag, b.real, b.imag)):
             return False
         return abs(a - b) <= tolerance * max(abs(a), abs(b)) + _ABSOLUTE

@@ -59,7 +59,7 @@ def _spaces(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the namespaces of user code, also those of functions without a module."""
     seen: set[int] = set()
-    for key, module in list(sys.modules.items()):
+    for key, module in list(sys.modules.items()):  # a lazy module may import another meanwhile
         if among is not None and key not in among:
             continue
         file = getattr(module, "__file__", None)

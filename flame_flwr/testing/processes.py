@@ -167,12 +167,13 @@ class Processes:
         ours, theirs = self._context.Pipe()
         name = f"{os.getpid()}-{next(self._numbers)}"
         with warnings.catch_warnings(), nullcontext() if self._forks else _no_main():
+            # Python 3.12 warns of a fork beside threads, and those of BLAS count as such.
             warnings.simplefilter("ignore", DeprecationWarning)
             process = self._context.Process(  # type: ignore[attr-defined]
                 target=_child, args=(theirs, str(self._loaded.folder), name, what, args)
             )
             process.start()
-        theirs.close()
+        theirs.close()  # with a copy open here, the end of the process would not end the pipe
         last: At | None = None
         inner: Trouble | None = None
         try:
@@ -193,7 +194,7 @@ class Processes:
             process.join(5)
             return inner or Trouble("died", text=str(process.exitcode), at=last)
         finally:
-            process.kill()
+            process.kill()  # threads of the user's may keep it alive
             process.join()
             ours.close()
 
@@ -213,7 +214,7 @@ def _child(
     connection: Connection, folder: str, name: str, what: Callable[..., Any], args: Sequence[Any]
 ) -> None:
     """Do something in this process, made for it, and send what came of it."""
-    if not _LOADED:
+    if not _LOADED:  # not forked
         Loaded(Path(folder)).load()
     loaded = _LOADED[0]
     subject = loaded.subject

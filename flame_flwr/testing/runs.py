@@ -95,7 +95,7 @@ class _Run:
             pass
         except TroubleError as error:
             trace.trouble = error.trouble
-        except BaseException as error:
+        except BaseException as error:  # sys.exit of user code, too
             trace.trouble = Trouble.of(error, self.watch)
         else:
             trace.final = packed(record.result)
@@ -142,6 +142,7 @@ class _Run:
         from flame_flwr.clients import StarClient
         from flame_flwr.clients.local_grid import LocalGrid
 
+        # this run is the only one, and still leaves time to end in order
         until = time.monotonic() + LONG * self.spec.seconds
         done, most = self.record.history, self.spec.max_rounds
 

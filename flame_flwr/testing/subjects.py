@@ -127,6 +127,7 @@ class Subject:
         """
         from flame_flwr.strategies import StarStrategy
 
+        # what stands above StarStrategy and is not ours may be a user's, or another package's
         order = type(self.strategy()).__mro__
         above = order[: order.index(StarStrategy)]
         own = [c for c in above if not c.__module__.startswith("flame_flwr.")]
@@ -213,6 +214,7 @@ class ScriptSource:
         try:
             execute(environment, built)
         except (Exception, SystemExit):
+            # code behind the model reads results, which are not there
             if not (built.models or built.testers):
                 raise
         if built.testers and not (self.data or built.models or built.imported):

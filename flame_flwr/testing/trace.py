@@ -160,6 +160,7 @@ def first_difference(
     """
 
     def compare(a: Payload, b: Payload, method: str, what: str) -> Difference | None:
+        # the user's own values, which this user's code has made: pickles among them are no risk
         one, other = (decode(payload, allow_pickle=True) for payload in (a, b))
         try:
             text = difference(one, other, tolerance, order)

@@ -50,6 +50,7 @@ def main(folder: str, mode: str = "check") -> None:
         ``'again'`` does a single run in one process, and writes its trace to ``again``.
     """
     loaded = Loaded(Path(folder))
+    # begun before anything else, it runs beside the others
     report: dict[str, Any] = {"findings": [], "error": "", "about": {}}
     second = _start_again(loaded.folder) if loaded.again and mode == "check" else None
     try:
@@ -100,6 +101,7 @@ def _check(
     if first.trouble is not None or processes.speaks_messages:
         return first
     rounds = first.rounds if not first.converged else None
+    # of later rounds no values are kept, so there would be nothing to compare
     rounds = KEPT if first.rounds > KEPT else rounds
     # two of the checks compare with the run in new processes, one looks at saved state, and one
     # at what is missing in their empty folders
@@ -182,6 +184,7 @@ def _report_load(error: BaseException, report: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
+    # a process that is killed meanwhile leaves no half of it
     part = path.with_suffix(".part")
     part.write_bytes(content)
     part.replace(path)

@@ -67,8 +67,10 @@ class WorkingFolder:
         return sorted(path for path, written in now.items() if before.get(path) != written)
 
     def is_users(self, path: str) -> bool:
-        """Tell whether a path leads into one of the user's folders."""
-        return any(Path(path).is_relative_to(home) for home in self._homes)
+        """Tell whether a path leads into one of the user's folders, and not into the check's."""
+        # who works in the folder for temporary files has the check's below it
+        own = Path(path).is_relative_to(self.path.parent)
+        return not own and any(Path(path).is_relative_to(home) for home in self._homes)
 
     def missing_file(self, error: BaseException | None) -> str:
         """Return which file below this folder an exception, or its cause, has not found, or ``''``.

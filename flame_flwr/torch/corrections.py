@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flame_flwr.torch.analyzer import TorchAnalyzer
 
 __all__ = ["ALGORITHMS", "Correction", "Nova", "Proximal", "Scaffold", "corrections_for"]
-__all__ += ["trained"]
+__all__ += ["trained_parameters"]
 
 ALGORITHMS = ("fedavg", "scaffold", "fednova")
 
@@ -65,7 +65,7 @@ class Proximal(Correction):
     def __init__(
         self, net: torch.nn.Module, mu: float, towards: Sequence[torch.Tensor] | None = None
     ) -> None:
-        self._weights = list(trained(net).values())
+        self._weights = list(trained_parameters(net).values())
         self._mu = mu
         self._towards = [each.detach().clone() for each in towards or self._weights]
 
@@ -79,6 +79,7 @@ class Proximal(Correction):
         """
         for group in optimizer.param_groups:
             plain = type(optimizer) is pytorch().optim.SGD and not group.get("momentum")
+            # a step multiplies the distance by `1 - lr * mu`: from 2 on it shrinks no more
             if plain and self._mu * float(group["lr"]) >= 2:
                 raise ModelError(
                     f"a model is drawn to the common one with {self._mu:g}, in plain gradient "
@@ -106,7 +107,7 @@ class Scaffold(Correction):
 
     def __init__(self, analyzer: TorchAnalyzer, common: Mapping[str, Any] | None) -> None:
         self._analyzer = analyzer
-        self._weights = trained(analyzer.net)
+        self._weights = trained_parameters(analyzer.net)
         self._received = {name: each.detach().clone() for name, each in self._weights.items()}
         self._common = self._tensors(common)
         self._control = self._tensors(analyzer._control)
@@ -192,7 +193,7 @@ class Nova(Correction):
         return {**said, "start": self._start} if self._start else said
 
 
-def trained(net: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+def trained_parameters(net: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """Return the parameters of a model that are trained, by name."""
     return {name: each for name, each in net.named_parameters() if each.requires_grad}
 

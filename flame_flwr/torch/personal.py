@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.torch.corrections import Proximal, trained
+from flame_flwr.torch.corrections import Proximal, trained_parameters
 from flame_flwr.torch.rounds import net_with
 from flame_flwr.torch.samples import as_dataset
 from flame_flwr.torch.training import mean_scores, train
@@ -53,5 +53,5 @@ def _common(analyzer: Any, received: Weights | None) -> list[Any] | None:
     """Return what of the common model is trained, as tensors; ``None``: what was drawn."""
     if received is None:
         return None
-    weights = trained(analyzer.net).items()
+    weights = trained_parameters(analyzer.net).items()
     return [pytorch().as_tensor(received[name]).to(each) for name, each in weights]

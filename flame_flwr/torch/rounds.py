@@ -40,6 +40,7 @@ def train_round(analyzer: TorchAnalyzer, data: Any, aggregate: Any) -> dict[str,
     with net_with(analyzer, weights):
         net = analyzer.net
         samples = as_dataset(given, "dataset", net)
+        # before training: these scores are of the model as it was received
         tested: dict[str, float] = {}
         if held_back is not None:
             tested = mean_scores(analyzer, as_dataset(held_back, "test_dataset", net))
@@ -57,6 +58,7 @@ def train_round(analyzer: TorchAnalyzer, data: Any, aggregate: Any) -> dict[str,
         answer |= {BUFFERS: buffers} if buffers else {}
         for each in corrections:
             answer |= each.answer(steps, rows)
+    # when the common model is done with: Ditto sets up a net of its own
     numbers |= analyzer._beside(given, held_back, weights)
     analyzer.flame.report_metrics(numbers)
     return {**answer, **numbers}

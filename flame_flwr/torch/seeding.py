@@ -31,6 +31,7 @@ def seeded(seed: int) -> Iterator[None]:
     """
     torch = pytorch()
     numpys, pythons = np.random.get_state(), random.getstate()
+    # asking a card for its state would start CUDA there
     cards = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     try:
         with torch.random.fork_rng(devices=cards):

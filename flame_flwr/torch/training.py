@@ -67,6 +67,7 @@ def train(
     """
     check_parameters(analyzer)
     seed = analyzer.seed + analyzer.num_iterations + 1
+    # its own generator: what layers draw meanwhile changes nothing in the order of the samples
     loader = _loader(analyzer, samples, pytorch().Generator().manual_seed(seed))
     check_loader(analyzer, loader, samples)
     optimizer = analyzer.optimizer(analyzer.net.parameters())
@@ -90,7 +91,7 @@ def mean_scores(analyzer: TorchAnalyzer, samples: Dataset[Any]) -> dict[str, flo
     """Return the number of samples as ``n``, and means of loss and scores over them."""
     from torch.utils.data import DataLoader
 
-    analyzer.net.eval()
+    analyzer.net.eval()  # nothing is dropped out, and BatchNorm takes the means it has learnt
     totals: dict[str, float] = {}
     seen: dict[str, int] = {"n": 0}
     device = device_of(analyzer)
@@ -129,7 +130,7 @@ def _epoch(
     corrections: Sequence[Correction],
 ) -> tuple[float, int]:
     """Go through the batches once; return the mean loss over their samples, and the steps."""
-    analyzer.net.train()
+    analyzer.net.train()  # scoring has switched it off
     device = device_of(analyzer)
     total, seen, steps = 0.0, 0, 0
     for loaded in loader:
@@ -171,6 +172,7 @@ def _loss(analyzer: TorchAnalyzer, batch: Any, when: str) -> torch.Tensor:
     ModelError
         It is no number.
     """
+    # Kept for the error alone: a NaN may come up within the model, from samples without one.
     outputs: list[Any] = []
     hook = analyzer.net.register_forward_hook(lambda _net, _given, output: outputs.append(output))
     try:

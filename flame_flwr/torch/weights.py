@@ -138,6 +138,7 @@ def arrays_of(net: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:
 
 def buffers_of(net: torch.nn.Module) -> list[str]:
     """Return what of a model's ``state_dict`` are buffers: nothing that an optimiser trains."""
+    # a parameter that layers share stands in the state under each of its names
     parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
     return [name for name in net.state_dict() if name not in parameters]
 
@@ -168,6 +169,7 @@ def load_into(net: torch.nn.Module, weights: Weights) -> None:
         if not tensor.is_floating_point() and not tensor.is_complex():
             value = np.rint(value)  # the mean of counts, as of seen batches
         with torch.no_grad():
+            # in place: layers that share a weight go on sharing it
             tensor.copy_(torch.tensor(value))
 
 

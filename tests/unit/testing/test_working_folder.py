@@ -21,10 +21,11 @@ def home(tmp_path, monkeypatch):
     return home
 
 
-def findings_of(home, method, name="analysis_method", node="node-0"):
+def findings_of(home, method, name="analysis_method", node="node-0", homes=()):
     """Call a user's method as a run does, in an empty folder."""
     mine = type("Mine", (), {"id": node, name: method})
-    watch = Watch(lambda at: None, WorkingFolder(home.parent / "run", [home]), iterative=False)
+    folder = WorkingFolder(home.parent / "own" / "run", homes or [home])
+    watch = Watch(lambda at: None, folder, iterative=False)
     watch.round = 1
     watch.wrap(mine)
     getattr(mine(), name)()
@@ -90,6 +91,16 @@ def test_moving_to_the_users_folder_is_an_error(home):
     [error] = findings_of(home, lambda self: os.chdir(home))
     assert error.severity == "error"
     assert f"{home}, a folder of this machine (node-0, round 1)" in error.seen
+
+
+def test_the_checks_own_folder_below_the_users_is_not_the_users(home):
+    def moves(self):
+        Path("deep").mkdir()
+        os.chdir("deep")
+
+    around = [home.parent]
+    [moved] = findings_of(home, moves, "aggregation_method", "aggregator", around)
+    assert moved.severity == "warning"
 
 
 MISSED = {
