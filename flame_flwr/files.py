@@ -144,7 +144,7 @@ def take_lock(handle: int, seconds: float, *, shared: bool = False) -> bool:
 
 @contextmanager
 def os_errors_as(kind: type[FlameError], what: str, mend: str = "") -> Iterator[None]:
-    """Raise an error of a kind of the framework's for what the system refuses in the block.
+    """Raise one of the framework's errors for what the system refuses in the block.
 
     Parameters
     ----------

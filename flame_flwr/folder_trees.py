@@ -29,7 +29,7 @@ Identity = tuple[int, int]
 
 
 def identity(about: os.stat_result) -> Identity:
-    """Return what tells a folder from every other one that there is."""
+    """Return what tells a folder from all others, whatever they are called."""
     return about.st_dev, about.st_ino
 
 
@@ -70,7 +70,7 @@ def size_on_disk(about: os.stat_result) -> int:
 
 
 def entries_below(folder: str | Path | int) -> Iterator[os.stat_result]:
-    """Yield what the system says of all in a folder, or below its handle; no link is followed.
+    """Yield the status of all that is in a folder, at any depth; no link is followed.
 
     What cannot be read in it, being this user's, is made readable.
     """
@@ -176,7 +176,7 @@ def remove_tree(folder: str | Path, within: int | None = None) -> None:
 
 
 def _opened(folder: str | Path, within: int | None = None) -> int:
-    """Open a folder and no link, whatever its owner's rights say."""
+    """Open a folder, never a link, and give its owner all rights to it."""
     try:
         handle = os.open(folder, _FOLDER, dir_fd=within)
     except PermissionError:
@@ -208,7 +208,7 @@ def _entries(folder: int) -> list[os.DirEntry[str]]:
 
 
 def _listed(folder: int) -> Generator[os.stat_result, None, list[str]]:
-    """Yield what the system says of all that is in a folder, and return the names of folders."""
+    """Yield the status of each entry of a folder, and return the names of its folders."""
     folders = []
     for entry in _entries(folder):
         with suppress(OSError):  # gone meanwhile

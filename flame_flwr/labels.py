@@ -65,7 +65,7 @@ class DeclaredLabels:
 
 
 def label_key(label: Label | None) -> LabelKey:
-    """Return what labels are told apart by, and sorted by; missing values come first.
+    """Return the key by which labels are compared and sorted; missing values come first.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def is_missing(value: Any) -> bool:
 
 
 def _written(text: str) -> int | float | None:
-    """Return the number that a text is, where it is written as Python writes it."""
+    """Return the number in a text; ``None`` where Python would write that number otherwise."""
     match = _WRITTEN.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         return None
@@ -137,7 +137,7 @@ def _written(text: str) -> int | float | None:
 
 
 def _like(label: Label) -> LabelKey:
-    """Return what labels are alike by: without case, spaces around, and spelling of numbers."""
+    """Return the key by which labels are alike, whatever their case, outer spaces and spelling."""
     if not isinstance(label, str):
         return label_key(label)
     text = unicodedata.normalize("NFC", label).strip()

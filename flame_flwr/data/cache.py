@@ -114,7 +114,7 @@ class Cache:
         return content
 
     def put(self, identity: Sequence[str], content: bytes) -> None:
-        """Keep an object's content; a full disk is no error, then it is not kept."""
+        """Keep an object's content. Where that cannot be, as on a full disk, the log says so."""
         size = len(content) + _DIGEST
         if self.has_room(size):
             digest = hashlib.sha256(content).digest()
@@ -191,7 +191,7 @@ class Cache:
 
     @contextmanager
     def _counting(self, folder: int) -> Iterator[int]:
-        """Open the file with the bytes in use, for this process alone until it is done."""
+        """Open the file that has the bytes in use, locked against other processes."""
         how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         count = os.open(_SIZE, how, 0o600, dir_fd=folder)
         try:
@@ -202,7 +202,7 @@ class Cache:
             os.close(count)  # which lets go of the lock
 
     def _made_room(self, folder: int, used: int | None, size: int) -> int:
-        """Remove files until `size` bytes more have room; return the bytes in use."""
+        """Remove files until there is room for `size` bytes more; return the bytes in use."""
         if used is not None and used + size <= self._limit:
             return used
         # whatever the count says, what is really there decides what goes

@@ -65,7 +65,7 @@ class Leftover:
 def leftovers(
     state_dir: Path, *, kept_data: bool = False, is_nodes: bool = False
 ) -> list[Leftover]:
-    """Return what the framework has made in a ``state-dir``: secure sums, then the oldest first.
+    """Return what the framework has made in a ``state-dir``: secure sums first, then by age.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def clean(
 
 
 def expire(state_dir: Path, days: float) -> None:
-    """Remove the analyses that nobody went on with; a node does it when it is asked for hello."""
+    """Remove analyses that nobody went on with; a node does so when it is greeted."""
     if any((state_dir / kind).is_dir() for kind in (SECURE_SUMS, ANALYSES)):
         try:
             removed = clean(state_dir, days, is_nodes=True)
@@ -165,7 +165,7 @@ def _check_owner(folder: Path) -> None:
 
 
 def _leftover(path: Path, kind: str, *, is_nodes: bool) -> Leftover | None:
-    """Return what there is to say of a folder; ``None`` where it is not the framework's own."""
+    """Describe a folder; ``None`` where it is not the framework's own."""
     try:
         if path.is_symlink() or not path.is_dir():
             return None
@@ -185,7 +185,7 @@ def _leftover(path: Path, kind: str, *, is_nodes: bool) -> Leftover | None:
 
 
 def _own_files(path: Path, kind: str) -> list[os.stat_result] | None:
-    """Return files of the framework's own and their folders; ``None`` where others are there."""
+    """Describe the framework's files and their folders; ``None`` where there are other files."""
     if kind in _NAMES and not _NAMES[kind].fullmatch(path.name):
         return None
     found = []
@@ -203,9 +203,9 @@ def _own_files(path: Path, kind: str) -> list[os.stat_result] | None:
 
 
 def _is_made_closed(path: Path, kind: str) -> bool:
-    """Tell whether a folder is one that nodes make, for this user alone, with one for each node.
+    """Tell whether a folder is as nodes make them: for this user alone, with a folder per node.
 
-    Whatever is below that, analyses have left: files in it may have any name.
+    What is in those was left by analyses, and may have any name.
     """
     if kind in _NAMES and not _NAMES[kind].fullmatch(path.name):
         return False

@@ -12,7 +12,7 @@ __all__ = ["evidence_of"]
 
 
 def evidence_of(data: Any, data_type: str) -> Evidence:
-    r"""Return how much data a node has, for its gate, which decides whether it may be said.
+    r"""Return how much data a node has; its gate decides whether that may leave.
 
     Parameters
     ----------

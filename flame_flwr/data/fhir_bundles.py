@@ -201,7 +201,7 @@ def _identity(entry: Any) -> tuple[str, str] | None:
 
 
 def _all_there(first: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> bool:
-    """Compare ``total``, which counts matches, with the entries that are no mere additions."""
+    """Compare ``total``, which counts matches, with the entries that are matches."""
     total = first.get("total")
     return isinstance(total, int) and sum(map(_is_match, entries)) >= total
 

@@ -37,7 +37,7 @@ _BY_STATUS = {
 
 
 def status_message(status: int, *, paging: bool, has_credentials: bool) -> str:
-    """Say what a status means that is not that of a search result.
+    """Say what a status means, other than that of a search result.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def read_queries(folder: Path, queries: list[str], name: str) -> dict[str, Mappi
 
 
 def check_queries(folder: Path, queries: list[str], name: str) -> None:
-    """Refuse a folder without files for the queries; where none is known, without any bundle.
+    """Refuse a folder without files for the queries, or without any bundle if none is named.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def basic(user: str, password: str) -> str:
 
 
 class FhirHttp:
-    """Requests to one FHIR server, with its words for what goes wrong.
+    """Requests to one FHIR server, and the messages for what goes wrong.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ class FrozenStore:
 
     @classmethod
     def of(cls, settings: NodeSettings, folder: str = "") -> FrozenStore:
-        """Return a node's, in its `state-dir` unless another folder is named."""
+        """Return the store of a node: in its `state-dir`, unless another folder is named."""
         return cls(
             Path(folder or settings.state_dir), settings.freeze_days, settings.freeze_gb * 1e9
         )
@@ -84,7 +84,7 @@ class FrozenStore:
         return Manifest.from_json(files.read(name))
 
     def freeze(self, wanted: Wanted, fetch: _Fetch) -> Manifest:
-        """Keep what a source gives for a query, and return what is noted of it.
+        """Keep what a source gives for a query, and return its manifest.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class FrozenStore:
         return manifest
 
     def contents(self, wanted: Wanted, manifest: Manifest) -> Iterator[tuple[str, bytes]]:
-        """Give all contents in their order, each with its key.
+        """Yield all contents in their order, each with its key.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class FrozenStore:
             )
 
     def all(self) -> Iterator[tuple[Path, Manifest]]:
-        """Give the manifests of all that is frozen, the oldest first, and where each is."""
+        """Yield where each manifest is, and the manifest: of all that is frozen, oldest first."""
         found = []
         for path in (self.state_dir / FROZEN).glob(f"*/*/*{_MANIFEST}"):
             with suppress(DataError, OSError):  # one that is damaged is in nobody's way

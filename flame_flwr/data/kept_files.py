@@ -217,7 +217,7 @@ class NoFiles:
 
 
 def analysis_files(root: Path, session: str, project: str, node: str) -> FolderFiles:
-    """Return the files of an analysis at a node: of its project only.
+    """Return the files of an analysis at a node, which its project alone has.
 
     The project is part of the folder's name, so that a run of another project that knows the
     session has an empty folder of its own: what is kept are pickles, which run where they are read.
@@ -270,7 +270,7 @@ _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def _safe(name: str) -> str:
-    """Return a file name for any text: the text itself where every system takes it."""
+    """Return a file name for any text: the text itself, if every system takes it as a name."""
     if _PLAIN.fullmatch(name):
         return name
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-")

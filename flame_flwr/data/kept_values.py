@@ -31,7 +31,7 @@ __all__ = ["KeptValues", "clear_local_storage", "kept_in_memory", "open_kept_val
 
 
 class _Entry(NamedTuple):
-    """The name of a kept value; sorted, they stand from the oldest to the newest."""
+    """What the file name of a kept value says; sorted, the oldest comes first."""
 
     order: int
     id: str

@@ -20,7 +20,7 @@ __all__ = ["is_function", "local_paths", "locations_of", "missing_paths"]
 
 
 def local_paths(locations: Iterable[str]) -> list[Path]:
-    """Return those of some locations that are on this host.
+    """Return the locations that are on this host, as paths.
 
     Examples
     --------
@@ -48,9 +48,9 @@ def is_function(location: str) -> bool:
 
 
 def missing_paths(settings: NodeSettings) -> list[Path]:
-    """Return what a node's config and registry name and is not there.
+    """Return the paths that a node's config and registry name and that do not exist.
 
-    What this process's user may not look at is not among it.
+    Those that this process's user may not look at are left out: they may well exist.
     """
     locations = locations_of(settings.data)
     if settings.datasets:

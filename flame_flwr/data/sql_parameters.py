@@ -70,7 +70,7 @@ class Parameter:
         return found
 
     def example(self) -> Bound:
-        """Return a value that may be bound, to try a statement with."""
+        """Return some value that may be bound, to try a statement with."""
         given = (self.default, *self.values, self.low, self.high)
         fallback = date(2000, 1, 1) if self.type == "date" else 0
         found: Bound = next((value for value in given if value is not None), fallback)
@@ -115,7 +115,7 @@ def read_parameters(declared: Any, what: str) -> dict[str, Parameter]:
 def bind(
     parameters: Mapping[str, Parameter], given: Mapping[str, Value], called: str
 ) -> dict[str, Bound]:
-    """Return what is bound, by parameter.
+    """Return the values that are bound, by parameter.
 
     Raises
     ------

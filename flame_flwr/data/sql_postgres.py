@@ -132,7 +132,7 @@ class Postgres:
 
     @contextmanager
     def _connected(self, seconds: float) -> Iterator[tuple[Any, Any]]:
-        """Connect; what fails until the end is said in words."""
+        """Connect, and say in words what fails until the connection is closed."""
         connection = None
         try:
             # the server stops by itself, too: this process may end before it can say so
@@ -154,7 +154,7 @@ class Postgres:
 
 
 def _adapt(connection: Any) -> None:
-    """Have days and microseconds come as numbers, and a UUID as its text."""
+    """Have psycopg give days and microseconds as numbers, and a UUID as its text."""
     from psycopg.types.numeric import Int4BinaryLoader, Int8BinaryLoader
     from psycopg.types.uuid import UUIDBinaryLoader
 
@@ -169,7 +169,7 @@ def _adapt(connection: Any) -> None:
 
 
 def _moments(values: Sequence[int | None], *, unit: str, kind: Kind) -> Cells:
-    """Return cells of times, which PostgreSQL counts from 2000 on; an infinite one is none."""
+    """Return cells of times, which PostgreSQL counts from 2000 on; infinite ones are refused."""
     missing = [value is None for value in values]
     counted = np.array([value or 0 for value in values], dtype=np.int64)
     most = _MOST_DAYS * (1 if unit == "D" else 86_400_000_000)

@@ -51,7 +51,7 @@ class Database(Protocol):
         """Which one, without credentials: for the detail of errors."""
 
     def session(self, seconds: float) -> AbstractContextManager[Read]:
-        """Give a way to read, for so many seconds; all that is read is of one moment.
+        """Give a way to read for so many seconds; whatever is read is of the same moment.
 
         Raises
         ------
@@ -120,7 +120,7 @@ def stopped_after(
 def pieces_of(
     cursor: Any, columns: Mapping[str, AsCells], name: str, check: Callable[[], None]
 ) -> Iterator[Piece]:
-    """Yield pieces of what a cursor has, with what makes cells of a column; see :data:`Read`."""
+    """Yield a cursor's rows in pieces; `columns` has what makes cells of each column's values."""
     size = _FEW  # the first few tell how long the rows are
     while True:
         rows = cursor.fetchmany(size)

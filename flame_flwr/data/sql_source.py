@@ -52,7 +52,7 @@ class SqlSource:
         return f"{self._database.where} {self._entry.query or ', '.join(self._entry.tables)}"
 
     def check(self, kind: DataKind = "sql", keys: Sequence[str] = ()) -> None:
-        """Raise :class:`DataError` unless every table can be read: its first row is asked for."""
+        """Raise :class:`DataError` unless every table can be read; it is asked for without rows."""
         wanted, values = self._asked(kind, keys)
         with self._database.session(self._entry.limits.seconds) as read:
             for statement in wanted.values():
@@ -124,7 +124,7 @@ class _Limit:
         self._rows = self._bytes = 0
 
     def kept(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """Yield the pieces of a table while they are within the limits, and go together."""
+        """Yield the pieces of a table while they are within the limits and their types match."""
         kinds: dict[str, Kind] = {}
         for piece in pieces:
             self._rows += rows_of(piece)

@@ -28,7 +28,7 @@ FILE_ADVICE = "this node's user may write to its file: let the file be for readi
 
 
 class Sqlite:
-    """A file of SQLite's. Its cells say themselves what they are, and dates are texts there.
+    """A file of SQLite's. Each cell has a type of its own there, and dates are texts.
 
     Parameters
     ----------

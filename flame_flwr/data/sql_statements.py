@@ -28,7 +28,7 @@ Statements = dict[str, "sqlalchemy.Select[Any]"]
 def statements(
     entry: SqlEntry, asked: TableQuery | None, name: str
 ) -> tuple[Statements, dict[str, Bound]]:
-    """Return the statements that a question means, and the values that they bind.
+    """Return the statements for a question, and the values that they bind.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ _SUBJECT: ContextVar[str] = ContextVar("the column that says whom a row is about
 
 @contextmanager
 def rows_by(subject: str) -> Iterator[None]:
-    """Have people counted by a column in the block, also of tables that name none or another."""
+    """Count people by this column in the block, whatever column the tables themselves name."""
     token = _SUBJECT.set(subject)
     try:
         yield
@@ -91,7 +91,7 @@ def _meant(table: Table, data: Any) -> list[Any]:
 
 
 def _places(keys: Sequence[str], pattern: str) -> list[int]:
-    """Return which files are meant: those with the brackets of the pattern, or what these mean."""
+    """Return which files are meant: brackets are first taken as they stand, then as a pattern."""
     names = [(key, key.rsplit("/", 1)[-1]) for key in keys]
     for each in (pattern.replace("[", "[[]"), pattern):
         found = [i for i, both in enumerate(names) if any(fnmatchcase(name, each) for name in both)]
@@ -101,7 +101,7 @@ def _places(keys: Sequence[str], pattern: str) -> list[int]:
 
 
 def _look_at(table: Table, content: Any, subjects: Sequence[str]) -> Iterator[Mismatch]:
-    """Look at a file; of another form than bytes, it is none."""
+    """Look at a file, which must be bytes, or a table, which must be a DataFrame."""
     if not isinstance(content, bytes | bytearray | memoryview) and not _is_frame(content):
         yield Mismatch(f"{table.called} is not a file")
         return
@@ -244,7 +244,7 @@ class _ColumnCheck:
         self._outside.add(finite & (below | above), people)
 
     def mismatches(self, rows: int) -> Iterator[Mismatch]:
-        """Yield what was found in so many rows."""
+        """Yield what was found; `rows` is how many rows there were in all."""
         column, called = self._column, self._called
         if self._odd.rows:
             kind = _CALLED[column.kind]
@@ -271,7 +271,7 @@ def _are_numbers(present: pd.Series[Any]) -> bool:
 
 
 def _no_numbers(present: pd.Series[Any]) -> npt.NDArray[np.bool_]:
-    """Return what is no number in a column that pandas has not read as one: all are texts there."""
+    """Return which texts are not numbers, in a column that pandas has not read as numbers."""
     import pandas as pd
 
     odd: npt.NDArray[np.bool_] = pd.to_numeric(present, errors="coerce").isna().to_numpy()
@@ -280,7 +280,7 @@ def _no_numbers(present: pd.Series[Any]) -> npt.NDArray[np.bool_]:
 
 
 def _no_dates(present: pd.Series[Any]) -> npt.NDArray[np.bool_]:
-    """Return which cells are no dates, nor texts that pandas reads as such; a number is none."""
+    """Return which cells are neither dates nor texts that pandas reads as dates."""
     import datetime
 
     import numpy as np

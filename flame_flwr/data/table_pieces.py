@@ -63,7 +63,7 @@ class Cells:
 
     @property
     def nbytes(self) -> int:
-        """How large they are, as they count against a limit."""
+        """Their size as it counts against a limit."""
         if isinstance(self.values, np.ndarray):
             return int(self.values.nbytes)
         texts = filter(None, self.values) if self.kind == "text" else ()
@@ -104,7 +104,7 @@ def cells_of(values: Sequence[Any], kind: Kind | None = None) -> Cells:
 
 
 def merged(kinds: Iterable[Kind]) -> Kind:
-    """Return what a column is whose pieces are of these kinds.
+    """Return the kind of a column whose pieces are of these kinds.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def rows_of(piece: Piece) -> int:
 
 
 def as_frame(pieces: list[Piece]) -> pd.DataFrame:
-    """Return one DataFrame of all pieces, which are used up: a column exists once, not twice.
+    """Return one DataFrame of all pieces. They are emptied, so that no column exists twice.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def as_frame(pieces: list[Piece]) -> pd.DataFrame:
 
 
 def _column(parts: list[Cells]) -> Any:
-    """Return a column; its parts are let go of one by one."""
+    """Return a column; the list of its parts is emptied, for the same reason."""
     import pandas as pd
 
     kind = merged(part.kind for part in parts if len(part.values) or len(parts) == 1)
@@ -219,7 +219,7 @@ def _text_dtype() -> Any:
 
 
 def _kind_of(values: Sequence[Any]) -> Kind:
-    """Return what values are, by their own types."""
+    """Return the kind of values, by their own types."""
     types = set(map(type, values)) - {type(None)}
     if not types <= _OF_PYTHON.keys():
         raise TypeError("a type that pandas has not")

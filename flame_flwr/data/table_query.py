@@ -87,7 +87,7 @@ class TableQuery:
         return cls((), asked, values, subject)
 
     def keys(self) -> list[str]:
-        """Return it as a source's keys, which are texts: one."""
+        """Return the query as a source's keys: a list of one text."""
         parameters = dict(sorted(self.parameters.items()))
         parts = [self.tables, self.columns, parameters, self.subject]
         return [json.dumps(parts)]
@@ -117,18 +117,18 @@ class TableQuery:
             raise DataError("a question for tables that cannot be read") from None
 
     def columns_of(self, table: str) -> list[str]:
-        """Return the columns that are meant of a table; none for all that may be read."""
+        """Return the columns of a table that are asked for; none for all that may be read."""
         parts = [column.rpartition(".") for column in self.columns]
         return list(dict.fromkeys(name for of, _, name in parts if of in ("", table)))
 
     def with_subject(self, columns: list[str], there: Collection[str]) -> list[str]:
-        """Return columns of a table, of those that are there, with the one that says whose."""
+        """Return columns of a table, and the one that says whom a row is about, if there."""
         if not self.subject or not columns or self.subject in columns or self.subject not in there:
             return columns
         return [*columns, self.subject]
 
     def chosen(self, tables: Mapping[str, _T], called: str) -> dict[str, _T]:
-        """Return the tables that are meant, of those that there are.
+        """Return the tables that are asked for, of those that there are.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class TableQuery:
         return select(tables, list(self.tables), called)
 
     def frames(self, tables: Mapping[str, Any], called: str) -> dict[str, Any]:
-        """Return the tables that are meant, of DataFrames, with the columns that are.
+        """Return the tables that are asked for, given as DataFrames, with those columns.
 
         Parameters have no meaning there.
         """
@@ -153,7 +153,7 @@ class TableQuery:
 
 
 def _names(what: str, names: Any) -> tuple[str, ...]:
-    """Return names as they are listed; a text is one name."""
+    """Return a list of names, each once; a text alone is one name."""
     listed = [] if names is None else [names] if isinstance(names, str) else names
     if not isinstance(listed, Sequence) or len(listed) > _MOST:
         raise ModelError(f"{what} must be a list of names, not {names!r:.100}")

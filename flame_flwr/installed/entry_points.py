@@ -30,7 +30,7 @@ def package_of(point: EntryPoint) -> str:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """Return what a plug-in offers, without a look at the others."""
+    """Load one plug-in by its name; the others are not loaded."""
     points = points_of(kind)
     if name not in points:
         offered = ", ".join(sorted(points)) or "none"
@@ -45,7 +45,7 @@ def load(kind: Kind, name: str) -> Any:
 
 
 def load_point(point: EntryPoint) -> Any:
-    """Load an entry point; whatever comes up in the package is one kind of error."""
+    """Load an entry point; whatever the package raises becomes one kind of error."""
     try:
         return point.load()
     except KeyboardInterrupt:  # the user's, and no fault of the package

@@ -147,7 +147,7 @@ def program_is(*names: str) -> bool:
 
 
 def moved(flower: str) -> str:
-    """Return an error text: this version of Flower lacks what the framework needs."""
+    """Return the error text for a version of Flower that lacks what the framework needs."""
     return (
         f"Flower (flwr) {flower} has moved what flame-flwr needs of it, which was tried with "
         f"{' and '.join(TRIED)}: {_INSTALL}"

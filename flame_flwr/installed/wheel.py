@@ -115,7 +115,7 @@ def _modules() -> dict[str, bytes]:
 
 
 def _zipped(files: dict[str, bytes]) -> bytes:
-    """Return a zip file of these, not compressed: compressing differs from system to system."""
+    """Return a zip file of these, not compressed: zlib's output differs from system to system."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name in sorted(files):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flame_flwr.errors import ConfigError
+from flame_flwr.files import os_errors_as
 from flame_flwr.s3.location import check_endpoint, is_ip_address
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Access:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Access:
-        """Return what the ``AWS_`` variables say; the key itself the library reads there.
+        """Return what the ``AWS_`` variables say, but for the key: obstore reads that itself.
 
         Raises
         ------
@@ -119,7 +120,7 @@ class Access:
 
 
 def _first(key: str, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return the variable that says this, and what it says; of none, empty texts."""
+    """Return the first variable for this that is set, and its value; else two empty texts."""
     name = next((name for name in ENVIRONMENT[key] if environment.get(name)), "")
     return name, environment.get(name, "")
 
@@ -175,12 +176,8 @@ def check_credentials(environment: Mapping[str, str], what: str, whose: str) -> 
 
 def read_certificates(path: str, what: str) -> bytes:
     """Read a CA's certificates; `what` names the file in the error."""
-    try:
+    with os_errors_as(ConfigError, f"{what} names a file that cannot be read"):
         certificates = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise ConfigError(
-            f"{what} names a file that cannot be read: {path} ({error.strerror})"
-        ) from None
     import ssl
 
     try:

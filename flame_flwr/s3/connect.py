@@ -59,9 +59,9 @@ def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3S
 
 
 def _config(bucket: str, access: Access) -> S3Config:
-    """Return all that says which store is asked and how: the library reads the rest itself.
+    """Return all settings of which store is asked, and how.
 
-    It reads ``AWS_`` variables for every key that is missing here, so none of these may be.
+    The library reads ``AWS_`` variables for every key that is missing, so all must be here.
     """
     region = access.region or REGION
     server = access.endpoint or f"https://s3.{region}.amazonaws.com"

@@ -32,7 +32,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a message names, for one who reads it.
+    """What messages call things, for one of their readers.
 
     Parameters
     ----------

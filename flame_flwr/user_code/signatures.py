@@ -133,7 +133,7 @@ def is_ours(function: Any) -> bool:
 
 
 def is_set_by_constructor(cls: type[Any], name: str) -> bool:
-    """Tell whether a user's constructor names an attribute: it may put another in its place."""
+    """Tell whether a user's constructor names an attribute, which it may then replace."""
     written = (base.__dict__.get("__init__") for base in cls.__mro__ if not is_ours(base))
     codes = (getattr(constructor, "__code__", None) for constructor in written)
     return any(code and name in _names_in(code) for code in codes)
