@@ -73,6 +73,9 @@ __all__ = ["TO_GATE", "ReplyGate"]
 
 _T = TypeVar("_T")
 
+_LOSS, _EXAMPLES = 0.0, 1
+"""What the framework's client says; another number is one that a client of the app's own sends."""
+
 TO_GATE = "flame_flwr.gate"
 """The key beside a result under which a client hands over what the gate must know."""
 
@@ -104,7 +107,7 @@ class ReplyGate:
         kind = self._asked.kind
         try:
             if kind in ("round", "evaluation") and not self._gate.pickles:
-                self._in_time(self._arrives)
+                self._in_time(self._arrives)  # the server, too, chooses how much work that is
             if kind in ("round", "evaluation"):
                 before = self._secure.before()
                 if before is not None:
@@ -135,6 +138,7 @@ class ReplyGate:
             except Exception as error:
                 log_error(error, "node %s lets no answer leave to %s", self._name, kind)
                 passed = self._failures.stopped(error)
+        # Counted before it is noted: a line of the log says what left, and what the ledger refused.
         passed = self._uncounted() or passed
         return noted_reply(self._message, self._context, passed, self._way, self._noted)
 
@@ -191,6 +195,7 @@ class ReplyGate:
         self._gate.hello(study, evaluates=evaluates)
         log_protection(self._gate, study)
         found = read_findings(said.get("findings"))
+        # Before the findings are looked at: an analysis that asks too often is told none of them.
         if self._way.gated and found is not None:
             asked, folder = said.get(EXPECTED), self._settings.state_dir
             answer_expectations(asked, self._way.project, self._name, folder)
@@ -206,6 +211,7 @@ class ReplyGate:
         if found is not None:  # that nothing is unexpected is an answer, too
             self._count.add(lambda: Cost(len(found)))
         states = read_rounds(said.get("states"))
+        # Made anew, and not passed on: what else the process has put into its hello stays here.
         properties: dict[str, Any] = {
             **({} if found is None else {"findings": write_findings(found)}),
             "name": self._name,
@@ -229,7 +235,8 @@ class ReplyGate:
         if (before := self._secure.before()) is not None:
             return before
         tensors: list[bytes] | None = None
-        if isinstance(answer, FitRes):  # it was made in this process, a moment ago
+        # It was made in this process: no records, which would take most of such a round, need be.
+        if isinstance(answer, FitRes):
             said, tensors = answer.metrics, answer.parameters.tensors
             examples = count_of(answer.num_examples)
             returned = from_arrays(list(map(array_from_npy, tensors)))
@@ -255,9 +262,10 @@ class ReplyGate:
                 returned, study, number, aggregate, metrics, sparse=not self._secure.asks
             )
         self._noted = passed.noted()
-        if not self._secure.asks:
+        if not self._secure.asks:  # here for the second time: only now is known what it declares
             self._secure.check_unmasked(declared=study.secure)
-        self._count.add(lambda: cost_of(passed, len(metrics)))
+        beside = len(metrics) + int(examples != _EXAMPLES and not self._secure.asks)
+        self._count.add(lambda: cost_of(passed, beside))
         if self._secure.asks:
             return self._secure.masked(look_into(passed.payload).value, study.sums)
         said_now: dict[str, Any] = {**metrics, "seconds": read_number(said.get("seconds"))}
@@ -295,13 +303,17 @@ class ReplyGate:
         scores = readable(said, reserved=frozenset(), most=MOST_SCORES)
         if not self._secure.asks:
             self._secure.check_unmasked(declared=study.secure)
-        self._count.add(lambda: Cost(len(scores), exact=int(bool(scores))))
+        number = number if isinstance(number, int | float) else _LOSS
+        examples = read_count(content, "evaluateres.num_examples", "num_examples")
+        figures = len(scores)
+        if not self._secure.asks:  # else neither leaves
+            figures += int(number != _LOSS) + int(examples != _EXAMPLES)
+        self._count.add(lambda: Cost(figures, exact=int(figures > 0)))
         if self._secure.asks:
             return self._secure.masked(scores, {})
-        examples = read_count(content, "evaluateres.num_examples", "num_examples")
         return records_of(
             "evaluateres",
-            loss=MetricRecord({"loss": number if isinstance(number, int | float) else 0.0}),
+            loss=MetricRecord({"loss": number}),
             num_examples=MetricRecord({"num_examples": examples}),
             metrics=ConfigRecord(dict(scores)),
         )

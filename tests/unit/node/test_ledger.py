@@ -39,6 +39,19 @@ def scores(**numbers):
     )
 
 
+def test_numbers_in_flowers_own_places_are_counted(node):
+    """A client of the app's own can say something with a loss, or with how many examples it had."""
+    answer = scores()
+    answer["evaluateres.loss"] = MetricRecord({"loss": 61.3})
+    answer["evaluateres.num_examples"] = MetricRecord({"num_examples": 19610304})
+    assert node.ask(answer, kind="evaluate") == ""
+    assert node.accounts() == {("data", ""): (1, 2)}
+    answer = result({"n": 7})
+    answer["fitres.num_examples"] = MetricRecord({"num_examples": 19610304})
+    assert node.ask(answer) == ""
+    assert node.accounts() == {("data", ""): (2, 4)}
+
+
 def greeting(**said):
     said = {TO_GATE: Study().to_bytes(), **said}
     return RecordDict({"getpropertiesres.properties": ConfigRecord(said)})
