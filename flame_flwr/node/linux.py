@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import stat
@@ -17,6 +18,7 @@ __all__ = [
     "forbid_new_privileges",
     "has_fence",
     "join_namespaces",
+    "leave_keyring",
 ]
 
 _PDEATHSIG, _DUMPABLE, _CAPBSET_DROP, _CHILD_SUBREAPER = 1, 4, 24, 36
@@ -26,6 +28,9 @@ _MOST_CAPABILITIES = 64
 
 _NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 """Mounts, host name, IPC, users, processes and network."""
+
+_KEYCTL = 250 if os.uname().machine == "x86_64" else 219  # of all newer architectures
+_JOIN_SESSION_KEYRING = 1
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _WRITE_FILE, _READ_DIR, _REFER, _TRUNCATE = 1 << 1, 1 << 3, 1 << 13, 1 << 14
@@ -88,6 +93,23 @@ def join_namespaces(process: int) -> None:
     """
     # One call for all: joined one by one, each would change which may be joined after it.
     _check(_libc.setns(process, _NEW_NAMESPACES), "setns")
+
+
+def leave_keyring() -> None:
+    """Take a new session keyring in place of the inherited one.
+
+    The kernel keeps keys there that need no file, such as Kerberos tickets. Processes have it from
+    whoever has started them, whatever namespaces they are in.
+
+    Raises
+    ------
+    OSError
+        The kernel makes no more keyrings for this user.
+    """
+    if _libc.syscall(_KEYCTL, _JOIN_SESSION_KEYRING, None) < 0:
+        number = ctypes.get_errno()
+        if number not in (errno.ENOSYS, errno.EPERM):  # else it has none, or lets nobody ask
+            raise OSError(number, f"keyctl: {os.strerror(number)}")
 
 
 def has_fence() -> bool:

@@ -63,6 +63,7 @@ def prepare(message: int, limits: Limits, scratch: str, tasks: int) -> None:
     # Among them are the fork server's control socket, with which one asks it for processes, and the
     # input of the sandbox's `cat`, which ends only when nobody has that open.
     _close_all_but({0, 1, 2, message})
+    linux.leave_keyring()  # one app finds neither the node's tickets nor what another has left
     linux.forbid_new_privileges()  # without it the kernel takes no Landlock from who is not root
     linux.allow_inspection(True)  # as after exec; the fork server is not
     linux.end_with_parent()

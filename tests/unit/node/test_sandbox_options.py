@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from flame_flwr.node import message_process
 from flame_flwr.node import sandbox as sandbox_module
 from flame_flwr.node.forks import ForkError, Forks
 from flame_flwr.node.limits import Limits
@@ -170,6 +171,25 @@ def test_bubblewraps_words_are_in_the_log(obey, obeying_host, node_log, tmp_path
     monkeypatch.setattr(obeying_host, "sandbox", Sandbox(obeying_host._forks))
     assert "the node's log" in obey("", sandbox="bwrap").reason
     assert f"\nno namespaces in {tmp_path}\n" in f"\n{node_log.read_text()}"
+
+
+def test_the_session_keyring_is_left(tmp_path):
+    """No namespace has session keyrings of its own: a node's may hold its Kerberos tickets."""
+    call = ctypes.CDLL(None).syscall
+    add, keyctl = (248, 250) if os.uname().machine == "x86_64" else (217, 219)
+    if not (pid := os.fork()):
+        result = 9
+        try:
+            call(keyctl, 1, None)  # as a login has one
+            added = call(add, b"user", b"ticket", b"secret", 6, -3) >= 0
+            message_process.prepare(2, Limits(memory=2**40, cpu=None, seconds=60), str(tmp_path), 1)
+            result = int(call(keyctl, 10, -3, b"user", b"ticket", 0) >= 0) if added else 2
+        finally:
+            os._exit(result)
+    result = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if result == 2:
+        pytest.skip("this kernel has no keyrings, or lets nobody use them")
+    assert result == 0
 
 
 def test_an_old_number_ends_no_process(monkeypatch):
