@@ -106,8 +106,9 @@ class CheckedClient(Client):
             with nullcontext() if local else scratch_folder(self.client.context.run_id):
                 yield failed
         except BaseException as error:
-            if is_interrupt(error):
+            if is_interrupt(error):  # Ctrl-C is for the program, and no failure of the analysis
                 raise
+            # Under Flower an app runs in a scratch folder, and not in the one it was written in.
             if isinstance(error, FileNotFoundError) and not local:
                 hint_relative(error)
             log_error(error, "node %s failed in %s", self.client.node_name(), what)

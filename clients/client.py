@@ -269,6 +269,7 @@ class StarClient(NumPyClient):
 
     def _plan_here(self) -> NodePlan:
         """Return the plan; whom a row is about, the hospital says first."""
+        # An app that names a column of its own could have each row count as a person.
         subject = node_subject(self._settings, self._run) or self.plan.subject
         return replace(self.plan, subject=subject)
 

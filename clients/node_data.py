@@ -71,6 +71,7 @@ def node_rules(settings: NodeSettings, run: RunSettings) -> tuple[DisclosureRule
 
 def node_subject(settings: NodeSettings, run: RunSettings) -> str:
     """Return the column that says whom a row is about, as the node's registry has it, or ''."""
+    # Of several datasets the first that names one: an analysis counts people by one column.
     said = (dataset.subject for dataset in datasets_of(settings, run))
     return next(filter(None, said), "")
 

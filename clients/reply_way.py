@@ -65,7 +65,7 @@ class AnswerCount:
     def add(self, cost: Callable[[], Cost]) -> None:
         """Count the answer, once all is decided that is in it; raise an error if it may not be."""
         if self._ledger is not None:
-            self._is_done = True
+            self._is_done = True  # first: that the ledger refuses it is no failure of the analysis
             self._ledger.charge(cost())
 
     def settle(self, kind: str | None) -> None:
@@ -175,6 +175,7 @@ def shares_tracebacks(context: Context) -> bool:
 
     It may not from a node that lets out secure sums alone.
     """
+    # Of the config as it came: an error that says what is wrong with it is answered by this, too.
     if context.node_config.get("secure") == "require":
         return False
     share = context.node_config.get("share-tracebacks")

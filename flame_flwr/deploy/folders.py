@@ -225,7 +225,7 @@ def _write_with_public_key(folder: Path, files: _Files, public: Path) -> None:
             _write_file(made / file, content)
     try:
         _write_file(public, files["node.pub"])
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: with a folder and no key it could not be added again
         shutil.rmtree(folder)
         public.unlink(missing_ok=True)
         raise

@@ -59,7 +59,7 @@ class Forwarder:
                 server_reader, server_writer = await asyncio.wait_for(there, _LIMIT)
                 ways = (_copy(reader, server_writer), _copy(server_reader, writer))
                 await asyncio.gather(*ways)
-        except (OSError, TimeoutError) as error:
+        except OSError as error:  # of TLS and of the limit, too
             self._say(f"{error}" or f"no answer within {_LIMIT:g} s")
         finally:
             writer.close()

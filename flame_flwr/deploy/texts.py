@@ -196,6 +196,7 @@ def _connect(federation: Federation, server: str) -> str:
 
 def _writable(hospital: Hospital) -> list[str]:
     """Return the folders that a node writes to, without those that lie within another."""
+    # Each by its name in the unit's ReadWritePaths: all else is read-only to the service.
     config = hospital.node_config
     audit_log = PurePosixPath(str(config["audit-log"]))
     folders = [config["state-dir"], audit_log.parent, config.get("cache-dir", "")]

@@ -46,6 +46,7 @@ def service_unit(
     return fill(
         "unit.service",
         DESCRIPTION=description,
+        # Only in ExecStart does systemd take `$NAME` for a variable; in paths it is itself.
         START="/bin/sh " + systemd_quote(f"{folder}/start.sh").replace("$", "$$"),
         USER=federation.user,
         WRITABLE=" ".join(systemd_quote(path) for path in writable),

@@ -109,7 +109,7 @@ def _entries(
     """Yield the entries of a dict that stands for arguments, also by name and of others in it."""
     found = names.follow(path, value.id) if isinstance(value, ast.Name) else (path, value)
     place, source = found or ("", None)
-    if source in seen:
+    if source in seen:  # a dict that has itself in it
         yield "**", path, value
     elif isinstance(source, ast.Dict):
         for key, each in zip(source.keys, source.values, strict=True):

@@ -137,6 +137,7 @@ class Approvals:
 
     def with_approval(self, approval: Approval) -> Approvals:
         """Return them with one more, in place of one of the same app and project."""
+        # A signed one beside the hospital's own: each is taken back by whoever gave it.
         same = (approval.hash, approval.project, approval.key)
         others = [each for each in self.approved if (each.hash, each.project, each.key) != same]
         rejected = tuple(each for each in self.rejected if each.hash != approval.hash)
@@ -208,6 +209,7 @@ def _entry(values: Any, kind: type[Any]) -> Any:
     if not isinstance(values, dict):
         raise ConfigError("an entry that is no table")
     given = {key.replace("-", "_"): value for key, value in values.items()}
+    # Not passed over: a mistyped `may-difer` or a newer key would leave out what somebody decided.
     if unknown := sorted(set(given) - set(kind.__slots__)):
         raise ConfigError(f"an unknown key in an entry: {unknown[0]}")
     if missing := sorted(_required(kind) - set(given)):

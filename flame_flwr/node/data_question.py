@@ -104,7 +104,7 @@ _FIELDS = {
 _CHECKS = {
     "opened": _is_kind,
     "kind": _is_kind,
-    "source": lambda value: type(value) is int and 0 < value < 2**31,
+    "source": lambda value: type(value) is int and 0 < value < 2**31,  # True would be the first
     "keys": _is_texts,
     "url": _is_text,
     "headers": _is_pairs,

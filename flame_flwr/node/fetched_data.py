@@ -54,7 +54,7 @@ class FetchedData:
         """Keep what was read; tell whether there was room for it, else it is the caller's."""
         with self._lock:
             queries = self._used(run_id)
-            if len(queries) >= MOST_QUERIES:
+            if len(queries) >= MOST_QUERIES:  # an app could ask until no file can be opened
                 return False
             queries[query] = fetched
             while len(self._runs) > MOST_RUNS:
@@ -85,7 +85,7 @@ class FetchedData:
         return queries
 
     def _schedule(self) -> None:
-        if self._timer is None and self._runs:
+        if self._timer is None and self._runs:  # one timer for all: it looks which are old by then
             oldest = next(iter(self._runs.values()))[0]
             wait = max(0.0, oldest + self._seconds - time.monotonic())
             self._timer = call_later(self._expire, wait)

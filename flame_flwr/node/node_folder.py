@@ -50,7 +50,7 @@ def check_user(folder: Path) -> None:
     ConfigError
         It is another user's; the message has the command to say instead.
     """
-    there = folder
+    there = folder  # a new node has none yet: then it is asked of what it will be made in
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     try:

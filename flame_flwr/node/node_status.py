@@ -154,7 +154,7 @@ class StatusFile:
         paths = _paths(self._settings)
         if not paths:
             return
-        with self._lock:
+        with self._lock:  # its own thread writes it, and the one that answers messages
             self._status.written = time.time()
             self._status.last_contact = self._clock.last_contact
             self._status.clock = self._clock.difference

@@ -65,7 +65,7 @@ def checked_folder(path: Path, user: int) -> None:
         if not stat.S_ISDIR(about.st_mode):
             raise _wrong(path, "must be a folder, and no link")
         _check(path, about, user, "700")
-        if about.st_mode & _OTHERS and user == os.geteuid():
+        if about.st_mode & _OTHERS and user == os.geteuid():  # nobody else can change it
             os.fchmod(handle, 0o700)
 
 
@@ -74,7 +74,7 @@ def _opened(path: Path) -> Iterator[int]:
     try:
         handle = os.open(path, _HOW)
     except OSError as error:
-        if path.is_symlink():
+        if path.is_symlink():  # only for the words: the system has refused it already
             raise _wrong(path, "is a link, and none is followed") from error
         raise
     try:

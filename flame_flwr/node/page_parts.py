@@ -70,6 +70,7 @@ def ledger_part(settings: NodeSettings) -> dict[str, Any]:
     except FlameError as error:
         return {"trouble": str(error)}
     limits, day = limits_of(settings, datasets), today()
+    # What was taken out of the registry is shown, too: what has left of it has left.
     names = dict.fromkeys((*limits, *sorted(each.dataset for each in ledger.accounts.values())))
     return {
         "datasets": [
@@ -186,7 +187,7 @@ def _commands(archive: AppArchive, folder: GateFolder, node: Path) -> list[str]:
 
 def _limited(parts: Iterable[list[str]]) -> list[list[str]]:
     """Return pieces of an app's text, up to so many letters in all."""
-    left, found = _MOST_TEXT, []
+    left, found = _MOST_TEXT, []  # an app of 100 MB would stop the reviewer's browser
     for place, text in parts:
         found.append([shown_text(place), text[:left]])
         left -= len(text)
