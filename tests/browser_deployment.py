@@ -62,10 +62,10 @@ def watched_deployment(browser, target):
             os.kill(processes["b"], signal.SIGKILL)
             soon(browser, "b", ("failed",))
             with suspended(deployment.processes["c"].pid):
-                soon(browser, "c", ("not heard of",))
+                soon(browser, "c", ("silent",))
             soon(browser, "c", ("computing",))
             deployment.kill("c", signal.SIGKILL)
-            soon(browser, "c", ("not heard of",))
+            soon(browser, "c", ("silent",))
             assert state(browser, "a") == "computing"
             assert browser.save_screenshot(str(target / "watch-deployment.png"))
             (folder / "a" / "round-2.hold").unlink()

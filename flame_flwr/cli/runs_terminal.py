@@ -33,9 +33,7 @@ _ROUNDS, _REASONS, _FEWEST_NODES, _OTHER_LINES = 5, 3, 5, 25
 _FIRST = ("failed", "gone", "silent", "missing", "computing", "waiting")
 _WORDS = {
     "gone": "gone, waited for",
-    "silent": "not heard of",
     "missing": "waited for",
-    "waiting": "its turn comes",
     "unknown": "not known",
 }
 _COLOURS = {"failed": "red", "gone": "red", "silent": "red", "missing": "yellow"}

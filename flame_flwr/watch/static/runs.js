@@ -4,8 +4,8 @@ import { chip, clock, duration, el, listen, put, short, table } from "./page.js"
 
 const KINDS = { running: "busy", completed: "good", failed: "bad", "ended without a word": "bad" };
 const STATES = {
-  computing: ["computing", "busy"], waiting: ["its turn comes", ""], answered: ["answered", "good"],
-  done: ["done", "good"], failed: ["failed", "bad"], gone: ["gone, waited for", "bad"], silent: ["not heard of", "bad"],
+  computing: ["computing", "busy"], waiting: ["waiting", ""], answered: ["answered", "good"],
+  done: ["done", "good"], failed: ["failed", "bad"], gone: ["gone, waited for", "bad"], silent: ["silent", "bad"],
   here: ["here", "good"], missing: ["waited for", "warn"], unknown: ["not known", ""],
 };
 const FIRST = ["failed", "gone", "silent", "missing", "computing", "waiting"];
