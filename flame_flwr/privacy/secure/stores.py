@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from flame_flwr.errors import NodeFailedError
-from flame_flwr.files import write_whole
+from flame_flwr.files import take_lock, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +20,9 @@ FILE = "secure.state"
 """The name of a session's file in its folder of a node's ``state-dir``."""
 
 LOST = "this node's file of the session is lost, which ends it"
+
+_LOCK_LIMIT = 60.0
+"""Seconds. An answer takes two; an analysis without a sandbox could keep the lock for ever."""
 
 _SIZE = 4
 _HASH = hashlib.sha256().digest_size
@@ -78,15 +80,20 @@ class FolderStore:
         Raises
         ------
         NodeFailedError
-            The folder is lost.
+            The folder is lost, or another process does not let go of it.
         """
         # The folder's, as every save puts another file in the place of the one before. The stack
         # lets the error of opening be caught without those of the block that is locked.
         with ExitStack() as stack:
             try:
-                fcntl.flock(stack.enter_context(_opened(self._folder)), fcntl.LOCK_EX)
+                is_ours = take_lock(stack.enter_context(_opened(self._folder)), _LOCK_LIMIT)
             except OSError as error:
                 raise refused("this node's folder of the session is lost, which ends it") from error
+            if not is_ours:
+                raise refused(
+                    "another process has held this node's folder of the session for "
+                    f"{_LOCK_LIMIT:.0f} s: try again"
+                )
             yield
 
     def load(self) -> tuple[bytes, bytes] | None:

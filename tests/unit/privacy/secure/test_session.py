@@ -1,5 +1,6 @@
 """Never two values under one mask, whatever dies and whatever is asked again."""
 
+import fcntl
 import os
 import resource
 import time
@@ -243,6 +244,20 @@ def test_full_disk_gives_no_answer(on_disk, folder):
     assert [each.name for each in folder.iterdir()] == [FILE]
     assert (folder / FILE).read_bytes() == before
     again().answer(1, "train", b"y" * 32, masking(2.0))  # nothing has left
+
+
+def test_lock_that_others_keep_is_not_waited_for_without_limit(on_disk, folder, monkeypatch):
+    """As an analysis without a sandbox may keep it."""
+    session, again = on_disk
+    monkeypatch.setattr("flame_flwr.privacy.secure.stores._LOCK_LIMIT", 0.0)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(NodeFailedError, match=r"has held this node's folder .* try again"):
+            session.answer(1, "train", b"x" * 32, never)
+    finally:
+        os.close(handle)
+    assert again().answer(1, "train", b"x" * 32, masking(1.0))
 
 
 @pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to(path.parent / "other")])
