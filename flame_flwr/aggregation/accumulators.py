@@ -202,7 +202,7 @@ class KeptForLater(AllValues):
 
 
 class KeptNumbers:
-    """The base of what takes single numbers, at one place of values of one form: they are kept.
+    """The base of what merges single numbers, at one place of values of one form. It keeps them.
 
     What takes arrays has the same methods: ``add``, ``blank``, ``merge`` and ``result``.
 

@@ -73,7 +73,7 @@ class AnswerGroups:
 
     @property
     def counted(self) -> list[str]:
-        """Who is in what is merged."""
+        """The nodes whose answers are merged."""
         return [node for group in self._groups.values() for node in group.nodes]
 
     def add(self, node: str, answer: Sequence[Taken]) -> None:
@@ -184,7 +184,7 @@ class AnswerGroups:
         return odd if fitting else {}
 
     def _overflow(self, path: Path, groups: list[_Group]) -> TooLargeError | None:
-        """Return the error that there is if what groups have of a key is merged."""
+        """Return the error of merging what groups have of a key; ``None`` where it fits."""
         trial = self._fresh(path)  # the groups' own go on; `check_fits` may use one up
         for group in groups:
             trial.merge(group.accumulators[path])

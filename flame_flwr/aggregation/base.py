@@ -58,7 +58,7 @@ class Finished(NamedTuple):
 
 
 def unmeasured(reason: str) -> str:
-    """Return a reason of an aggregation for a private run: one of a user's own may be exact."""
+    """Return why an aggregation stops, for a private run: a user's own text may be exact."""
     # only texts of ours hold no figure for certain
     known = reason in ("", SIMPLE, CONVERGED, FINISHED)
     return reason if known else "the aggregation said so"
@@ -157,7 +157,7 @@ def as_aggregation(made: Any) -> Aggregation:
 
 
 class _Completed(Aggregation):
-    """An object with the required methods; those of the optional ones that it has are its own."""
+    """An object of a user's own with the required methods, and whichever optional ones it has."""
 
     def __init__(self, made: Any) -> None:
         self.made = made

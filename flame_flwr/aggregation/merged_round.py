@@ -203,7 +203,7 @@ class MergedRound:
             return False
 
     def _check_finite(self, node: str, parts: list[_Part]) -> None:
-        """Refuse an answer with NaN or infinity in what is computed with; weight 0 is no matter."""
+        """Refuse an answer with NaN or infinity in what is computed with and has a weight."""
         odd: dict[str, AnswerError] = {}
         for tree, values, weight in parts:
             word = getattr(tree.reduction, "non_finite", "keep") or self._finite

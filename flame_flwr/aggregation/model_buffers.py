@@ -32,7 +32,7 @@ class ModelValue(NamedTuple):
 
 
 def with_buffer_names(values: list[Any], declared: str | Sequence[str]) -> ModelValue:
-    """Return a value, the last, and what of it are buffers as those around it say, nearest first.
+    """Return the last value, and which of it are buffers as the nearest around it says that does.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Buffers:
 
 
 def rounded_as(leaf: Any, kind: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return numbers rounded, in a type; its largest is no float, and stays the largest."""
+    """Return numbers rounded in a type; what is above its largest number becomes that."""
     rounded = np.asarray(np.rint(leaf))
     if kind.kind not in "iu":
         return rounded.astype(kind)

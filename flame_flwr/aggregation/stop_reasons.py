@@ -32,7 +32,7 @@ def check_unmeasured(
     last: Any,
     closed: Callable[[Convergence], bool] = lambda part: True,
 ) -> str | None:
-    """Check, and give as reason what is declared and nothing measured: for what may not be shown.
+    """Ask a convergence; where nothing measured may be shown, the reason is what was declared.
 
     Parameters
     ----------

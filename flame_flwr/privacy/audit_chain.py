@@ -48,7 +48,7 @@ NO_LINK = Link(-1, "")
 
 
 class ChainedLine(NamedTuple):
-    """A line as it says of itself where it belongs.
+    """The place in the chain that a line gives itself.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def chain_path(path: str) -> str:
 
 
 def read_chain(chain: int) -> Link:
-    """Return the last line of a log as the open file of its chain has it.
+    """Return the last line of a log, as the open file of its chain has it.
 
     That is line 0 where the file is empty, as before the first line, and ``NO_LINK`` where it holds
     what no node writes.
@@ -127,9 +127,9 @@ class _Unchained(NamedTuple):
 
 
 def last_link(chain: int, log: int) -> tuple[Link, _Unchained | None, bool]:
-    """Return what the next line follows, what stands after that, and whether that line is a first.
+    """Return the line that the next one follows, the text behind it, and whether the file is new.
 
-    It is where the file has no line of the chain yet.
+    A file is new where it has no line of the chain yet.
     """
     size = os.fstat(log).st_size
     known, last, end = read_chain(chain), None, 0

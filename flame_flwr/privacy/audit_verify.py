@@ -26,7 +26,7 @@ _NO_LINE = Link(0, "")
 
 @dataclass
 class Verified:
-    """What the look along the chain of an audit log has found.
+    """What following the chain of an audit log has found.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Verified:
 
 
 class _Line(NamedTuple):
-    """A line of a file, or the text in the place of lines that is none of the chain."""
+    """A line of the chain in a file, and the text before it that is not of the chain."""
 
     where: str
     number: int
@@ -254,7 +254,7 @@ def _lines(files: list[LogFile], found: Verified) -> Iterator[_Line]:
 
 
 def _judge_rest(file: LogFile, line: bytes, found: Verified) -> None:
-    """Tell what text at a file's end is that no line of the chain follows."""
+    """Judge the text at a file's end, behind its last line of the chain."""
     if line.endswith(b"\n") and found.lines:
         raise _WrongError(
             f"at the end of {file.name}, after line {found.last.number}, stands a line that "

@@ -81,7 +81,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _what_of_hello(entry: Mapping[str, Any]) -> str:
-    """Say what the node has found in its data, and of the rest only what it is called."""
+    """Say what the node has found in its data, and name the rest."""
     findings = entry.get("findings")
     found = [*(map(str, findings) if isinstance(findings, list) else ())] or ["no findings"]
     told = [part.partition(":")[0] for part in _described(entry)]

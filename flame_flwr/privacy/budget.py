@@ -56,7 +56,7 @@ class Mechanism:
         return {"kind": self.kind, "value": self.value, "delta": self.delta}
 
     def rounded(self) -> Mechanism:
-        """Return it in two digits, so that it costs no less: more could carry something else.
+        """Return it in two digits, so that it costs no less: more digits could carry a message.
 
         Examples
         --------
@@ -167,7 +167,7 @@ def _gaussian(noised: tuple[tuple[float, int], ...], delta: float) -> float:
 
 
 def _bound(shift: float, delta: float) -> float:
-    """Return an epsilon that is no smaller, where there is hardly any noise.
+    """Return an upper bound of epsilon, for where there is hardly any noise.
 
     Of mechanisms that are one Gaussian with this shift together, ``delta`` is at most the chance
     that the privacy loss, which is normal with mean ``shift**2 / 2`` and standard deviation

@@ -58,7 +58,7 @@ class Clip(BlockFilter):
 
 
 def clipped(update: Update, norm: float) -> Part:
-    """Return what makes a change of the same direction, of an L2 norm of at most `norm`."""
+    """Return what shortens a change to an L2 norm of at most `norm`; its direction stays."""
     largest = max((float(np.abs(block).max()) for _, block in update), default=0.0)
     length = 0.0 if largest == 0.0 else largest * _norm(update, largest)
     factor = 1.0 if length <= norm else norm / length  # 1.0: the change leaves to the last bit

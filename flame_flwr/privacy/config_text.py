@@ -151,7 +151,7 @@ def _written(each: DisclosureRule | UpdateFilter) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a parameter as Python writes it: a number of NumPy's as the one that it is."""
+    """Return a parameter as Python writes it: a number of NumPy's as one of Python's."""
     if isinstance(value, numbers.Integral):
         return value if isinstance(value, bool) else int(value)
     if isinstance(value, numbers.Real):

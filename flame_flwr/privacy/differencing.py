@@ -168,13 +168,13 @@ def _tables_to_withhold(leaves: Sequence[Leaf], k: int) -> set[int]:
 
 
 def _columns(found: Iterable[str | None]) -> list[str | None]:
-    """Return the columns, in order; what is of none is compared with all, or alone."""
+    """Return the columns, in order: tables of none are compared with those of each."""
     named = sorted({column for column in found if column is not None})
     return [*named] if named else [None]
 
 
 def _least(key: object, k: int) -> int:
-    """Return the smallest count that may be seen; of covariances, what could not be solved."""
+    """Return the smallest count that may be seen; of as many columns as people these are solved."""
     if isinstance(key, tuple) and key[0] == "Covariance":
         return max(k, len(key[1]) + 1)
     return k

@@ -123,7 +123,7 @@ def apply_to_own_statistics(rules: Sequence[DisclosureRule], result: Any) -> Any
 
 
 def sizes_of_own_statistics(result: Any) -> tuple[int, ...]:
-    """Return of how many people each statistic of a user's own classes in a result is."""
+    """Return how many people each statistic of a user's own classes in a result is about."""
     own = (each for each in statistics_in(result) if not is_of_the_framework(each))
     return tuple(max(0, int(each.size)) for each in own)
 
@@ -162,7 +162,7 @@ def encode_allowed(allowed: Any, *, allow_pickle: bool) -> Payload:
 
 
 def check_numbers_of(source: str, rules: Iterable[DisclosureRule]) -> None:
-    """Refuse plain numbers beside a result, at which no rule could look.
+    """Refuse plain numbers beside a result, which no rule can look at, where the node is strict.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ class DisclosureRule(ABC):
         return list(statistics)
 
     def within(self, account: FigureAccount, statistics: Sequence[Statistic]) -> list[Statistic]:
-        """Return them as they may leave after all that has left in the run, in the same order."""
+        """Return statistics, in order, as they may leave after all that has left in the run."""
         return list(statistics)
 
 

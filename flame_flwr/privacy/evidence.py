@@ -90,7 +90,7 @@ class Evidence:
 
     @property
     def together(self) -> int | None:
-        """How many people the data is of; its rows where nobody says; ``None`` likewise."""
+        """How many people the data is about; where nobody says, its rows; else ``None``."""
         return self.rows if self.people is None else self.people
 
     def of_people(self) -> str:

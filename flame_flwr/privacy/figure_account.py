@@ -90,7 +90,7 @@ class FigureAccount:
         return True
 
     def _beside(self, group: str, asked: Mapping[str, set[str]]) -> int:
-        """Return how many sums there are of what the columns of a group may be computed of, or be.
+        """Return how many sums there are of columns that may tell of the same values as a group's.
 
         Computed columns may all be of one that was read, and tell of the same values.
         """

@@ -36,7 +36,7 @@ def people_behind(result: Any) -> PeopleSets | None:
 
 
 def tell_columns(result: Any, evidence: Evidence) -> None:
-    """Have the statistics of a result that has arrived know what is said of them.
+    """Attach what the analysis says of its columns to the statistics of a result that has arrived.
 
     Raises
     ------

@@ -107,7 +107,7 @@ def _form(value: object) -> tuple[int, int, str] | None:
 
 
 def _records(value: Any) -> tuple[int, int, str] | None:
-    """Return the form of a list whose entries are all of them records; ``None`` may be between."""
+    """Return the form of a list whose entries are all records; ``None`` may be between."""
     entries = [entry for entry in value if entry is not None]
     # of one kind, as rows are; a NamedTuple of lists is a value of parts, and no list
     kinds = {_kind_of_record(entry) for entry in entries}

@@ -50,7 +50,7 @@ MUST_MASK = (
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A result as it may leave, and what is said beside it of what was done to it.
+    """A result as it may leave, with what has been done to it.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Passed:
         Likewise: how much the rules kept back, as
         :meth:`flame_flwr.privacy.withheld_figures.WithheldFigures.to_json` has it.
     people : int or None
-        Of how many people the data is, where that is known and the rules let it be said.
+        How many people the data is about, where that is known and the rules let it be said.
     """
 
     payload: Payload
@@ -286,7 +286,7 @@ def findings_that_leave(
 
 
 def _tellable(rules: Sequence[DisclosureRule], people: int | None, allowed: Any) -> int | None:
-    """Return of how many people the data is, where every rule lets that be said."""
+    """Return how many people the data is about, where every rule lets that be said."""
     if people is None:
         return None
     statistics = statistics_in(allowed)

@@ -121,7 +121,7 @@ class Ledger:
         return replace(self, accounts=accounts)
 
     def check(self, limits: Mapping[str, Limits], day: str) -> None:
-        """See that datasets may be answered about once more.
+        """See that one more answer about datasets is within their limits.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Ledger:
                 raise NodeFailedError(_SPENT, detail=dataset)
 
     def check_cost(self, limits: Mapping[str, Limits], cost: Cost) -> None:
-        """See that the privacy budgets of datasets have as much left as an answer costs.
+        """See that the privacy budgets of datasets have enough left for an answer.
 
         Raises
         ------

@@ -247,7 +247,7 @@ class Strict(CheckedRule):
 
 
 def is_strict(rules: Iterable[DisclosureRule]) -> bool:
-    """Tell whether rules let nothing but statistics and declared sums out."""
+    """Tell whether rules let nothing but statistics out."""
     return any(isinstance(rule, Strict) for rule in rules)
 
 

@@ -77,7 +77,7 @@ def rows_of(bits: int, people: int) -> Flags:
 
 
 def _linked(new: int, left: Sequence[int]) -> list[int]:
-    """Return the new set, and those that have people of it, or of one that has, and so on."""
+    """Return the new set, and all that share people with it, directly or through others."""
     linked, rest, reach = [new], [each for each in dict.fromkeys(left) if each != new], new
     while near := [each for each in rest if each & reach]:
         linked += near

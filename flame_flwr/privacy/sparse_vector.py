@@ -159,7 +159,7 @@ _HELD = 1 << 16
 def _first(
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]], most: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return those whose turn is first, in their turn."""
+    """Return the candidates whose turn comes first, in the order of their turns."""
     turns, places, values = map(np.concatenate, zip(*found, strict=True))
     order = np.argsort(turns)[:most]
     return turns[order], places[order], values[order]

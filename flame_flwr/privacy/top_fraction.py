@@ -114,7 +114,7 @@ _DIGIT = 16
 
 
 def _last_equal(update: Update, limit: float, kept: int) -> int:
-    """Return the place of the last one to keep of those of the size of the limit."""
+    """Return the place of the last number to keep of those exactly as large as the limit."""
     left = kept - sum(int((np.abs(block) > limit).sum()) for _, block in update)
     for start, block in update:
         equal = np.flatnonzero(np.abs(block) == limit)

@@ -55,7 +55,7 @@ class ArrayChange:
         self._steps: list[tuple[str, Part, int]] = []
 
     def add(self, name: str, part: Part, start: int) -> None:
-        """Have a filter act on it, in whose update it begins at a place."""
+        """Have a filter act on it; it begins at a place of that filter's update."""
         self._steps.append((name, part, start))
 
     def hold(self, name: str) -> None:

@@ -51,6 +51,8 @@ def context_of(
     declaration, aggregate : bytes
         As :func:`declaration_bytes` and :func:`aggregate_bytes` give them.
     """
+    # All that a server could tell one node and not the others. Whatever is left out here it could
+    # change at one of them, to have that one's numbers answer another question.
     config = json.dumps(dict(run_config), sort_keys=True)
     fields = encode_fields(
         CONTEXT,

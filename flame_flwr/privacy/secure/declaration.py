@@ -93,7 +93,7 @@ class SecureLeaf:
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:
-        """Read it, as of another party."""
+        """Read what another party has sent."""
         kind, grid, buffers = said["kind"], said["grid"], said["buffers"]
         if kind not in _KINDS:
             raise ValueError("an unknown kind of sum")

@@ -47,7 +47,7 @@ __all__ = ["Answer", "lay_out"]
 
 
 class Answer(NamedTuple):
-    """An answer, laid out.
+    """An answer as words that can be summed, and the forms of what they are.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ def lay_out(
     known: Sequence[Any] | None = None,
     own: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """Return an answer laid out.
+    """Lay out what a node returned as words that can be summed.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def _fill(view: Words, grid: Grid, found: Any, parties: int) -> None:
 def _laid_out(
     leaf: SecureLeaf, value: Any, known: Any, own: Mapping[str, Any]
 ) -> tuple[Any, list[Any]]:
-    """Return the form of what is declared at a leaf, and for each of its fields the numbers."""
+    """Return the form of the value at a leaf, and the numbers of each of its fields."""
     values = _on_the_way(leaf, value)
     is_here = len(values) > len(leaf.path)
     if leaf.kind == "weighted":
@@ -190,7 +190,7 @@ def _laid_out(
 
 
 def _on_the_way(leaf: SecureLeaf, value: Any) -> list[Any]:
-    """Return the answer, and what is at each key that leads to a leaf, as far as it is there."""
+    """Return the answer, and what is at each key on the way to a leaf, as far as it has them."""
     values = [value]
     for part in leaf.path:
         try:

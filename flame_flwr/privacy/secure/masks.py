@@ -27,7 +27,7 @@ _BLOCK: Final = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class PairKey:
-    """What one node has with another for one answer.
+    """The key of one answer that a node shares with another one.
 
     Parameters
     ----------

@@ -219,7 +219,7 @@ class SecurePart:
 
 
 def _checked_config(kind: Kind, config: Mapping[str, Any], session: str) -> int:
-    """Return the round that is asked for, once all that is said beside it is as it must be."""
+    """Return the round that is asked for, after a check of all that is said beside it."""
     if odd := sorted(map(str, config.keys() - KEYS)):
         raise refused(
             f"the message says {', '.join(odd)}, and other nodes might be told something else: "

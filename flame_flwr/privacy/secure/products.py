@@ -20,7 +20,7 @@ __all__ = ["product", "weight_of"]
 
 
 def weight_of(weight: Any, by: object) -> int | float:
-    """Return a weight as it is on its own grid.
+    """Return a weight, rounded to its own grid.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def product(found: Leaf, weight: int | float) -> Any:
 
 
 def _is_large(values: NDArray[Any]) -> bool:
-    """Tell whether one of these whole numbers may be none that a float can be."""
+    """Tell whether one of these whole numbers may have no float that equals it."""
     return bool(values.size) and max(abs(int(values.max())), abs(int(values.min()))) > 2**53
 
 
