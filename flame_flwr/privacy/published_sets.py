@@ -147,7 +147,9 @@ class PublishedSets:
 
     @classmethod
     def from_json(cls, said: Any) -> Self:
-        """Return what :meth:`to_json` wrote, however many sets: those added up may be more.
+        """Return what :meth:`to_json` wrote, of however many people and sets.
+
+        The limits are of one answer; several together may be about more.
 
         Raises
         ------
@@ -155,7 +157,7 @@ class PublishedSets:
             It is not of this form.
         """
         sets = cls()
-        sets._ids = np.frombuffer(unpacked_ids(said["people"]), dtype=np.uint64)
+        sets._ids = np.frombuffer(unpacked_ids(said["people"], None), dtype=np.uint64)
         if len(np.unique(sets._ids)) != len(sets._ids):
             raise ValueError("no sets of people")
         length = (len(sets._ids) + 7) // 8

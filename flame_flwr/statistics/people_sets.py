@@ -139,8 +139,15 @@ def packed_ids(people: bytes) -> str:
     return base64.b64encode(people).decode()
 
 
-def unpacked_ids(text: str) -> bytes:
+def unpacked_ids(text: str, most: int | None = MOST_PEOPLE) -> bytes:
     """Return what :func:`packed_ids` made a text of.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    most : int or None
+        How many people there may be; ``None`` for any number, as of what the node itself has kept.
 
     Raises
     ------
@@ -148,7 +155,7 @@ def unpacked_ids(text: str) -> bytes:
         It is no such text.
     """
     people = base64.b64decode(text, validate=True)
-    if len(people) % 8 or len(people) > 8 * MOST_PEOPLE:
+    if len(people) % 8 or (most is not None and len(people) > 8 * most):
         raise ValueError("no list of people")
     return people
 

@@ -147,3 +147,11 @@ def test_counts_are_kept_as_text():
     assert not again.takes_counts([of((0, 59))], [], 5)
     assert again.takes_counts([of((0, 55)), of((0, 98))], [], 5)  # wholes go by their columns
     assert not again.takes_counts([], [of((2, 100))], 5)
+
+
+def test_more_people_than_one_answer_is_about_can_be_read_again():
+    account = PublishedSets()
+    for start in (0, 300_000):
+        people = np.arange(start, start + 300_000, dtype=np.uint64)
+        assert account.takes(people, f"column {start}", 5)
+    assert not PublishedSets.from_json(account.to_json()).takes(people[1:], "column 300000", 5)
