@@ -173,4 +173,4 @@ class _Completed(Aggregation):
         self.made.add(node, value)
 
     def finish(self) -> Finished:
-        return Finished(*self.made.finish())
+        return Finished(*self.made.finish())  # a user's own may return a plain tuple

@@ -97,7 +97,7 @@ class Convergence:
 
     def __ror__(self, other: Any) -> Convergence:
         """Stop when one of the two says so."""
-        return _Any(_flat(_Any, other, self))
+        return _Any(_flat(_Any, other, self))  # a plain function may stand first
 
     def __and__(self, other: Any) -> Convergence:
         """Stop when both say so in the same round."""
@@ -185,7 +185,7 @@ def as_convergence(declared: Any) -> Convergence | None:
         check_methods(type(declared), "convergence", {"check": ("number", "aggregate", "last")}, "")
     if declared is None or isinstance(declared, Convergence):
         return declared
-    if callable(declared) and not isinstance(declared, type):
+    if callable(declared) and not isinstance(declared, type):  # MaxRounds without its (10)
         check_function(declared, "convergence", ("aggregate", "last"))
         return When(declared)
     raise ModelError(
@@ -327,5 +327,5 @@ def _flat(kind: type[Combined], *parts: Any) -> list[Convergence]:
         made = as_convergence(part)
         if made is None:
             raise ModelError("None is no convergence: leave it out")
-        found += made.parts if type(made) is kind else [made]
+        found += made.parts if type(made) is kind else [made]  # a | b | c is one of three
     return found

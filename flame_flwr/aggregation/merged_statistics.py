@@ -66,6 +66,7 @@ class StatisticForms:
     ) -> None:
         inner = _within(self._place, *path)
         if isinstance(value, Mapping):
+            # where keys may be missing, nodes need only agree that it is a dict
             found[path] = "a dict" if self._skip else _Names(frozenset(value))
             for name, part in value.items():
                 self._walk(node, part, (*path, name), found)

@@ -92,6 +92,7 @@ class Buffers:
     def _rounded(self, leaf: Any, types: set[Any]) -> Any:
         if types == {int}:
             return round(leaf)  # of Python's: nodes sent numbers and no arrays
+        # whole numbers at some nodes and floats at others are a mean like any other
         if not types or not all(
             isinstance(kind, np.dtype) and kind.kind in "biu" for kind in types
         ):

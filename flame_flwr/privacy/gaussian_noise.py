@@ -97,6 +97,7 @@ class GaussianNoise(BlockFilter):
         bounded = clipped(update, norm)
 
         def noised(start: int, block: np.ndarray) -> np.ndarray:
+            # bounded first: the noise is measured by what one node can change at most
             numbers = drawn.part(start, start + block.size)
             numbers += bounded(start, block)
             return numbers

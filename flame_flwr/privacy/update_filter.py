@@ -98,6 +98,7 @@ class UpdateFilter(ABC):
     words: ClassVar[str] = ""
     """What a report says that it does, with its parameters in braces."""
 
+    # by name only, so that a subclass may have parameters without defaults
     _: KW_ONLY
     keys: str | Sequence[str] | None = parameter(_KEYS, None)
     missing: Literal["error", "skip"] = parameter(_MISSING, "error")
@@ -197,6 +198,7 @@ def check_filters(filters: object) -> tuple[UpdateFilter, ...]:
 def with_seed(filters: Iterable[UpdateFilter], seed: int) -> tuple[UpdateFilter, ...]:
     """Return the same filters, with a seed where they draw noise without one."""
     given: list[Any] = list(filters)
+    # what has no seed at all stays, as what has one of its own
     return tuple(
         dataclasses.replace(each, seed=seed) if getattr(each, "seed", seed) is None else each
         for each in given

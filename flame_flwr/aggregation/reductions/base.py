@@ -65,6 +65,7 @@ class Reduction:
 
     def __str__(self) -> str:
         """Return it as it was written, without what is as by default."""
+        # without what compares with nothing, as `like`, which may be as long as a model
         given = [
             f"{item.name}={getattr(self, item.name)!r}"
             for item in fields(self)

@@ -98,7 +98,7 @@ def as_reduction(declared: Any, key: str) -> Reduction:
     """
     if isinstance(declared, Reduction):
         return declared
-    if isinstance(declared, type):
+    if isinstance(declared, type):  # before functions: a class can be called, too
         if issubclass(declared, Reduction):
             return declared()
         if issubclass(declared, Mergeable):

@@ -37,6 +37,7 @@ def encode_fields(*fields: bytes | str | int) -> bytes:
     '0000000000000002616200000000000000080000000000000001'
     """
     parts = []
+    # The length before each: without it "ab", "c" and "a", "bc" would be hashed and signed alike.
     for field in fields:
         if isinstance(field, str):
             field = field.encode()

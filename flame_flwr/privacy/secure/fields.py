@@ -170,6 +170,7 @@ def _fields(leaf: SecureLeaf, form: Any) -> Iterator[Field]:
         weight, inner = form
         if weight not in ("int", "float"):
             raise ValueError("an unknown type of weight")
+        # The weights' own sum, before that of the products: the mean is one divided by the other.
         yield Field(leaf.name + leaf.by_text, (), weight, COUNTS if weight == "int" else STATISTICS)
         yield from _fields_of_numbers(leaf, inner, weight)
     else:

@@ -146,6 +146,7 @@ class SecurePart:
             self._take(roster, config.get("analyzers"))
         declared, known, text = _sums(config["sums"])
         roster, coded = self._session.roster(), aggregate_bytes(aggregate)
+        # The text as it came: what a server has written in another way is another question.
         digest = self._context(kind, number, roster, encode_fields(text), coded)
         return Question(kind, number, roster, declared, known, coded, digest)
 
