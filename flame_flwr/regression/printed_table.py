@@ -10,6 +10,7 @@ import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -219,6 +220,8 @@ def _cell(kind: str, text: str) -> str:
     return f"<{kind}>{html.escape(text)}</{kind}>"
 
 
+# A table's texts are measured several times, and the outlines of their letters take a second.
+@lru_cache(maxsize=1000)
 def _width(text: str) -> float:
     """Return how wide a text is, in bold, as heads are."""
     from matplotlib.font_manager import FontProperties

@@ -28,5 +28,10 @@ def predictions():
 
 
 @pytest.fixture(scope="session")
-def result():
-    return run().result["cross_site"]
+def tester():
+    return run()
+
+
+@pytest.fixture(scope="session")
+def result(tester):
+    return tester.result["cross_site"]

@@ -41,8 +41,7 @@ def test_the_curves_are_those_of_the_thresholds(result, predictions):
             assert true == pytest.approx(np.mean(above[y == 1]), abs=1e-12)
 
 
-def test_the_training_is_not_changed_by_it():
-    tester = run()
+def test_the_training_is_not_changed_by_it(tester):
     plain = SklearnCrossSite.__mro__[2](metrics=["accuracy"], convergence=MaxRounds(5))
     alone = run(plain)
     for part in ("coef", "intercept"):
@@ -51,9 +50,9 @@ def test_the_training_is_not_changed_by_it():
     assert tester.record.history[-1].reason == "all models are scored at every node"
 
 
-def test_own_models_may_stay_at_home():
+def test_own_models_may_stay_at_home(result):
     tester = run(strategy(share_own=False))
-    found, shared = tester.result["cross_site"], run().result["cross_site"]
+    found, shared = tester.result["cross_site"], result
     assert tester.rounds == 6
     for model in MODELS:
         for node in NODES:
@@ -64,9 +63,8 @@ def test_own_models_may_stay_at_home():
         assert math.isnan(found.figures(model)["auc"]) is (model != "common")
 
 
-def test_counts_go_through_the_rules():
+def test_counts_go_through_the_rules(result):
     found = run(disclosure=[MinCount(5)]).result["cross_site"]
-    exact = run().result["cross_site"]
     for model in MODELS:
         for node in NODES:
             counts = found.counts(model, node)
@@ -74,8 +72,8 @@ def test_counts_go_through_the_rules():
             assert all(cell == 0 or cell >= 5 for cell in cells)
         assert found.counts(model).coarsened_at == 3
     assert found.shown("auc", "common").endswith("*")
-    assert not exact.moved
-    assert abs(found.figures("common")["auc"] - exact.figures("common")["auc"]) < 0.1
+    assert not result.moved
+    assert abs(found.figures("common")["auc"] - result.figures("common")["auc"]) < 0.1
 
 
 def test_the_files_say_the_same(result):

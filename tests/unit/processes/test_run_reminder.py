@@ -11,10 +11,10 @@ import pytest
 from flame_flwr.processes import run_reminder
 from flame_flwr.star.script import run_script
 
-CLASSES = """
+TESTER_IMPORT = "from flame_flwr.star import StarModelTester\n"
+CLASSES = f"""
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarLocalDPModel, StarModel
-from flame_flwr.star import StarModelTester
-
+{TESTER_IMPORT}
 
 class Analyzer(StarAnalyzer):
     def analysis_method(self, data, aggregator_results):
@@ -129,15 +129,16 @@ def test_a_script_that_runs_is_not_reminded(python, text):
 BUSY = """
 import subprocess
 import sys
-busy = "import time\\nwhile time.process_time() < 0.5: pass"
+busy = "import time\\nwhile time.process_time() < 0.15: pass"
 subprocess.run([sys.executable, "-S", "-c", busy], check=True)
 """
 
 
-def test_a_script_that_starts_programs_is_not_reminded(python):
+def test_a_script_that_starts_programs_is_not_reminded(python, monkeypatch):
+    monkeypatch.setattr(run_reminder, "_MUCH", 0.1)
     assert python(APPS + BUSY) == ""
     assert python(BUSY + APPS) != ""
-    assert python(APPS + BUSY.replace("0.5", "0.0")) != ""
+    assert python(APPS + BUSY.replace("0.15", "0.0")) != ""
 
 
 def test_a_script_that_builds_none_is_not_told(python):
@@ -181,13 +182,14 @@ def test_after_an_error_only_the_error_is_shown(python, monkeypatch):
 
 
 def test_it_is_so_with_python_itself(tmp_path):
-    (tmp_path / "study.py").write_text(CLASSES + APPS)
+    script = CLASSES.replace(TESTER_IMPORT, "") + BUILD  # what else is imported costs a second
+    (tmp_path / "study.py").write_text(script)
     done = subprocess.run(
         [sys.executable, "study.py"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout == f"study.py {WORDS}run study.py --data FOLDER_0 --data FOLDER_1\n"
     assert done.stderr == ""
-    (tmp_path / "study.py").write_text(CLASSES + APPS + "raise ValueError\n")
+    (tmp_path / "study.py").write_text(script + "raise ValueError\n")
     done = subprocess.run(
         [sys.executable, "study.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -35,8 +35,12 @@ SITES = [TABLE.iloc[:70], TABLE.iloc[70:100], TABLE.iloc[100:]]
 STUDY = Survival("months", "died", GRID, by="arm", groups=["a", "b"], at=[0, 10, 20, 30])
 
 
-def test_its_curves_are_those_of_all_rows():
-    found = STUDY.test(SITES, quiet=True).result
+@pytest.fixture(scope="module")
+def found():
+    return STUDY.test(SITES, quiet=True).result
+
+
+def test_its_curves_are_those_of_all_rows(found):
     frame, medians, risk = found.to_frame(), found.medians(), found.at_risk()
     for group in "ab":
         rows = TABLE[TABLE["arm"] == group]
@@ -65,8 +69,7 @@ def test_its_log_rank_test_is_statsmodels():
     assert "2 degrees of freedom" in str(found)
 
 
-def test_it_prints_and_is_files():
-    found = STUDY.test(SITES, quiet=True).result
+def test_it_prints_and_is_files(found):
     others = (TABLE["arm"] == "c").sum()
     for text in (str(found), found._repr_html_()):
         assert "Log-rank test: chi-square" in text

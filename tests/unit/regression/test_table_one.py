@@ -46,8 +46,12 @@ COLUMNS = {"age": "mean", "days": "median", "sex": ["f", "m"], "stage": [1, 2, 3
 STUDY = TableOne(COLUMNS, by="arm", groups=["a", "b"])
 
 
-def test_its_figures_are_those_of_all_rows():
-    found = STUDY.test(SITES, quiet=True).result
+@pytest.fixture(scope="module")
+def found():
+    return STUDY.test(SITES, quiet=True).result
+
+
+def test_its_figures_are_those_of_all_rows(found):
     frame = found.to_frame()
     for group, rows in TABLE.groupby("arm"):
         assert frame.loc["n", group] == str(len(rows))
@@ -85,12 +89,11 @@ def test_small_numbers_keep_two_digits_of_their_deviation(unit, digits):
         assert decimals == {digits}
 
 
-def test_it_is_what_tableone_makes_of_all_rows():
+def test_it_is_what_tableone_makes_of_all_rows(found):
     """But for the median, which is from a sketch, and percents, which are written `50.4 %` here."""
     wanted = pooled_table(
         columns=list(COLUMNS), categorical=["sex", "stage"], nonnormal=["days"], groupby="arm"
     )
-    found = STUDY.test(SITES, quiet=True).result
     frame = found.to_frame()
     rows = {"n": ("n", ""), "age, mean (SD)": ("age, mean (SD)", "")}
     rows |= {
@@ -145,8 +148,7 @@ def test_p_values_are_printed_as_papers_do(p, text):
     assert p_text(p) == text
 
 
-def test_each_hospital_has_figures_of_its_own():
-    found = STUDY.test(SITES, quiet=True).result
+def test_each_hospital_has_figures_of_its_own(found):
     frame = found.to_frame(hospitals=True)
     assert list(frame.columns[-3:]) == ["at node-0", "at node-1", "at node-2"]
     for node, rows in zip(found.at, SITES, strict=True):
@@ -211,8 +213,7 @@ def test_a_mean_without_a_hospital_is_marked():
         assert mark in str(found)
 
 
-def test_its_picture_is_stable_and_complete():
-    found = STUDY.test(SITES, quiet=True).result
+def test_its_picture_is_stable_and_complete(found):
     picture = found.to_svg()
     assert picture == STUDY.test(SITES[::-1], quiet=True).result.to_svg()
     for text in ("Table 1", "arm", "age, mean (SD)", found.to_frame().loc["n", "a"]):
