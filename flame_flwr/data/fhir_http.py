@@ -28,6 +28,8 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 _PAGE_SECONDS = 600.0
 _TRIES = 4
 _RETRIED = {429, 502, 503, 504}
+"""What a server, or a proxy before it, says while it is busy or starts (RFC 6585, RFC 9110)."""
+
 _LONGEST_PAUSE = 20.0
 _PROBE_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 _PROBE_BYTES = 100_000

@@ -62,7 +62,7 @@ def missing_paths(settings: NodeSettings) -> list[Path]:
 def _is_missing(path: Path) -> bool:
     try:
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a NUL in it
         return True
     except OSError:
         return False

@@ -138,7 +138,7 @@ def _source(
     cache: Cache | None,
     option: str,
 ) -> Source:
-    refuse_in_url(location, f"{name}: {option}")
+    refuse_in_url(location, f"{name}: {option}")  # before any error has the location in its detail
     if is_function(location):
         return FunctionSource(location, context, name, option)
     scheme = location.partition("://")[0]

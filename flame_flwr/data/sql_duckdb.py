@@ -61,6 +61,7 @@ class DuckDB:
     @contextmanager
     def session(self, seconds: float) -> Iterator[Read]:
         """Read in one transaction; see ``Database``."""
+        # SQLAlchemy has no dialect of DuckDB's, which takes PostgreSQL's names and brackets
         from sqlalchemy.dialects.postgresql import dialect
 
         def read(statement: sqlalchemy.Select[Any], values: Mapping[str, Bound]) -> Iterator[Piece]:

@@ -68,6 +68,7 @@ SELECT rolsuper OR pg_has_role(rolname, 'pg_write_all_data', 'usage') OR EXISTS 
     AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
 FROM pg_roles WHERE rolname = current_user
 """
+"""Of tables, partitioned and foreign ones, and views; the catalogues' own are left out."""
 
 
 class Postgres:

@@ -86,7 +86,7 @@ def rendered(
     """Return a statement as a driver takes it, and what the driver binds."""
     compiled = statement.compile(dialect=dialect)
     bound = {**compiled.params, **values}
-    if compiled.positiontup is not None:
+    if compiled.positiontup is not None:  # a dialect that binds by place, as DuckDB's "$1"
         return compiled.string, [bound[name] for name in compiled.positiontup]
     return compiled.string, {name: bound[name] for name in compiled.params}
 

@@ -174,6 +174,7 @@ _BY_CODE: dict[str, Kind] = {
 _NOT_S3 = "no answer of an S3 store"
 
 _BY_TEXT: tuple[tuple[str, Kind, str], ...] = (
+    # the first that fits counts: a redirect to nowhere is a refused connection, too
     (rf"\s{re.escape(NOWHERE)},", "address", "a redirect to another host, which is not followed"),
     ("BareRedirect", "address", "the bucket is in another region"),
     (r"InvalidPath \{|Could not parse path", "key", ""),

@@ -4,7 +4,9 @@ import sys
 
 import pytest
 
+from flame_flwr.config import NodeSettings
 from flame_flwr.data import FolderSource, SplitData, open_data
+from flame_flwr.data.local_paths import missing_paths
 from flame_flwr.errors import ConfigError, DataError
 
 FILES = {"a.csv": b"a", "b.csv": b"b"}
@@ -203,3 +205,10 @@ def test_a_query_selects_from_splits_of_files():
     assert data.load("s3", ["a"]) == [{"a": b"1"}, {"a": b"3"}]
     with pytest.raises(DataError, match="source 2 has no 'b', which the query names"):
         data.load("s3", ["b"])
+
+
+def test_a_path_that_cannot_be_is_missing_and_no_crash(context):
+    location = "file:///srv/a%00b"
+    settings = NodeSettings(data=location)
+    assert [str(path) for path in missing_paths(settings)] == ["/srv/a\0b"]
+    assert "the data folder does not exist" in message_of(open_data(location, context()), "check")
