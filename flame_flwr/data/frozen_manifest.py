@@ -15,6 +15,7 @@ from typing import Any, Self
 from flame_flwr.data.people import counted
 from flame_flwr.data.table_pieces import rows_of, unpack
 from flame_flwr.errors import DataError
+from flame_flwr.labels import is_missing
 from flame_flwr.privacy.evidence import Evidence
 from flame_flwr.text.textfiles import decode_text
 
@@ -208,7 +209,8 @@ class Totals:
                 self.columns |= dict.fromkeys(piece)
                 self.rows = (self.rows or 0) + rows_of(piece)
                 if self.subject in piece:
-                    self._people.update(map(str, piece[self.subject].values))
+                    ids = piece[self.subject].values
+                    self._people.update(str(each) for each in ids if not is_missing(each))
             elif self.kind == "fhir":
                 bundle = json.loads(content)
                 self.rows = (self.rows or 0) + len(bundle.get("entry", []))
@@ -229,5 +231,5 @@ class Totals:
         self.rows = self.rows or 0
         for row in filter(None, rows):  # blank lines are no rows, as pandas has it
             self.rows += 1
-            if place < min(len(row), len(header)):
+            if place < min(len(row), len(header)) and row[place]:
                 self._people.add(row[place])

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flame_flwr.labels import is_missing
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -58,16 +60,19 @@ class Tally:
         if people is None:
             self._people = None
         elif self._people is not None and are.any():
-            self._people.update(map(str, people[are]))
+            self._people.update(str(each) for each in people[are] if not is_missing(each))
 
     @property
     def size(self) -> int:
-        """How many people; of values of which somebody's are unknown, how many values."""
-        return self.rows if self._people is None else len(self._people)
+        """How many people at least; how many values, where it is not said whose they are."""
+        if self._people is None:
+            return self.rows
+        # values are of somebody, whoever it is: of none, rules would let anything be said
+        return max(len(self._people), min(self.rows, 1))
 
     def at_most(self, values: int) -> int:
         """Return of how many people so many values may be."""
-        return values if self._people is None else min(values, len(self._people))
+        return values if self._people is None else min(values, self.size)
 
 
 def outside(low: float | None, high: float | None, unit: str = "") -> str:

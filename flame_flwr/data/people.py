@@ -48,7 +48,9 @@ def counted(known: Evidence, data: Any, expects: Iterable[Any] = (), subject: st
     if tables:
         found = [person for table in tables for person in subjects(table, data)]
         people = {person for person in found if isinstance(person, str)}  # and no empty cell
-        return replace(known, rows=len(found), people=len(people)) if found else known
+        # rows are of somebody, whoever it is: of no people at all, rules let everything be said
+        at_least = max(1, len(people))
+        return replace(known, rows=len(found), people=at_least) if found else known
     if subject and (rows := _rows_by(subject, data)):
         return replace(known, rows=len(rows), people=len(set(rows)))
     if at_least := _people(_entries(data)):

@@ -70,7 +70,9 @@ def subjects(table: Table, data: Any) -> list[Any]:
     try:
         for content in _meant(table, data):
             if _is_frame(content):
-                found += content[table.subject].astype(str).tolist()
+                column = content[table.subject]
+                # pandas 2 makes the text "nan" of an empty cell, which would be a person
+                found += column.astype(str).where(column.notna(), None).tolist()
                 continue
             reading = {**_reading(table), "usecols": [table.subject], "dtype": str}
             found += pd.read_csv(io.BytesIO(content), **reading)[table.subject].tolist()

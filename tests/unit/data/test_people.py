@@ -1,13 +1,15 @@
 """How many rows and people a node's data is of, for its gate."""
 
 import random
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from flame_flwr.data.expect import Column, Resources, Table, mismatches
 from flame_flwr.data.people import counted
-from flame_flwr.errors import ModelError
+from flame_flwr.errors import ModelError, PayloadError
+from flame_flwr.privacy import MinCount
 from flame_flwr.privacy.evidence import Evidence
 
 VISITS = Table("visits*.csv", {"age": Column("number")}, subject="patient")
@@ -35,6 +37,26 @@ def test_people_of_tables_are_the_different_subjects():
 
 def test_an_empty_cell_is_nobody():
     assert numbers([{"visits.csv": b"patient,age\na,1\n,2\n,3\n"}], VISITS) == (3, 1)
+    frame = pd.DataFrame({"patient": [7.0, None, None], "age": [1, 2, 3]})
+    assert numbers([{"visits.csv": frame}], VISITS) == (3, 1)
+    assert counted(Evidence(), [{"visits": frame}], (), "patient").people == 1
+
+
+def test_where_nobody_is_named_there_is_somebody_all_the_same():
+    """Of no people at all, rules let everything be said."""
+    nobody = [{"visits.csv": b"patient,age\n,1\n,x\n,3\n"}]
+    assert numbers(nobody, VISITS) == (3, 1)
+    assert [each.rows for each in mismatches([VISITS], nobody)] == [1]
+    with pytest.raises(PayloadError, match="fewer than 5 people"):
+        MinCount(5).weigh(replace(counted(Evidence(), nobody, [VISITS]), unseen=1))
+
+
+def test_a_finding_does_not_count_an_empty_cell_as_a_person():
+    text = "patient,age\n" + "".join(f"{person},x\n" for person in ("a", "b", "c", "d", "", ""))
+    [odd] = mismatches([VISITS], [{"visits.csv": text.encode()}])
+    assert odd.rows == 4
+    [few] = mismatches([replace(VISITS, columns={}, min_rows=9)], [{"visits.csv": text.encode()}])
+    assert few.rows == 4
 
 
 @pytest.mark.parametrize(
