@@ -187,8 +187,16 @@ class Checkpoint:
             )
 
     def clear(self) -> None:
-        """Remove the file: the analysis is complete."""
-        self._place.remove()
+        """Remove the file, as the analysis is complete; where that fails, log it."""
+        try:
+            self._place.remove()
+        except (OSError, StoreError) as error:  # the results are there, and the run has not failed
+            logger.warning(
+                "the checkpoint %s cannot be removed (%s); the analysis is complete, so remove it "
+                "before the next one",
+                self.place,
+                error,
+            )
 
     def _read(self) -> tuple[dict[str, Any], bytes]:
         try:

@@ -83,7 +83,8 @@ def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     if isinstance(value, Enum):  # before texts and numbers, which some enums are, too
-        return member_in_words(value.name or "", value.value)
+        # No flag at all has no name.
+        return member_in_words(value.name or str(value.value), value.value)
     if isinstance(value, str):
         return one_line(value, _LONGEST) or "empty"
     if isinstance(value, int | float):

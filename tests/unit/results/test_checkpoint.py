@@ -1,5 +1,6 @@
 """A checkpoint is complete or absent, and is gone on with only by what made it."""
 
+import json
 import os
 import pickle
 
@@ -8,7 +9,11 @@ import pytest
 
 from flame_flwr.errors import ConfigError, ModelError
 from flame_flwr.payload import decode, encode
+from flame_flwr.results import checkpoint_file
 from flame_flwr.results.checkpoint import AnalysisState, Checkpoint
+from flame_flwr.star import StarModel
+
+from .small_runs import Average, Fits
 
 ABOUT = {"app": "me/ages", "app version": "1.0.0"}
 
@@ -154,6 +159,22 @@ def test_a_disk_filling_later_loses_no_checkpoint(tmp_path, caplog):
     assert "could not be resumed from this round" in caplog.text
     assert (tmp_path.with_name("away") / path.name).read_bytes() == before
     tmp_path.with_name("away").rename(tmp_path)
+
+
+def test_a_completed_run_stays_so_where_its_checkpoint_cannot_be_removed(
+    serve, tmp_path, monkeypatch, caplog
+):
+    def refused(place):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoint_file._File, "remove", refused)
+    model = StarModel(Fits, Average, "s3", simple_analysis=False)
+    place = str(tmp_path / "study.checkpoint")
+    off = {"report": "off", "tensorboard": "off"}
+    serve(model, str(tmp_path / "results"), checkpoint=place, **off)
+    [folder] = (tmp_path / "results").iterdir()
+    assert json.loads((folder / "run.json").read_text())["status"] == "completed"
+    assert f"the checkpoint {place} cannot be removed" in caplog.text
 
 
 def test_what_cannot_be_pickled_is_an_error(tmp_path):

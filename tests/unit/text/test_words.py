@@ -103,6 +103,7 @@ class Hostile:
         (enum.Enum("Arm", "LOW_DOSE HIGH").LOW_DOSE, "LOW DOSE"),
         (enum.StrEnum("Arm", {"LOW": "low dose"}).LOW, "low dose"),
         (enum.IntFlag("Rights", "READ WRITE")(3), "READ|WRITE"),
+        (enum.IntFlag("Rights", "READ WRITE")(0), "0"),
         ({}, "empty"),
         (range(9), "a range"),
         (b"\x00secret", "a bytes"),
