@@ -1,4 +1,4 @@
-"""How many different expectations of its data a node answers: each answer tells something of them.
+"""Limits how many different expectations of its data a node answers: each answer tells something.
 
 An analysis that expects no age above 102, and then none above 101, asks for the oldest patient. So
 the gate counts, for each project and day, in its own memory and in the node's ``state-dir``.

@@ -1,4 +1,4 @@
-"""What the message that a node answers has asked for, as the server sent it."""
+"""The server's message, read as far as a node's gate needs it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS = {HELLO: "hello", MessageType.TRAIN: "round", MessageType.EVALUATE: "eva
 
 @dataclass(frozen=True, slots=True)
 class AskedMessage:
-    """A message of the server's, read as far as the gate needs it.
+    """A message of the server's: what it asks for, and what came with it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What of a node's answers is counted: by filters, and the sums and sets that have left."""
+"""Counts of a node's answers: how many went through filters, and which sums and sets have left."""
 
 from __future__ import annotations
 

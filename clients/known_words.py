@@ -1,4 +1,4 @@
-"""What of a failure's words may leave: those that the hospital's own process finds in known text.
+"""Which words of a failure may leave: those that the hospital's process finds in known text.
 
 The process of an analysis makes its failures, and could write patients' rows into them. So a text
 is cut into the longest pieces that stand, word for word, in the framework's own messages, in the

@@ -1,4 +1,4 @@
-"""What of disclosure rules is done where the analysis runs, for the gate to do the rest.
+"""The part of disclosure rules that is applied where the analysis runs; the gate applies the rest.
 
 Only here are an app's own rules and statistics known, and the columns that statistics were made of.
 """

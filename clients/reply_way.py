@@ -1,4 +1,4 @@
-"""How a reply comes to the gate, and what leaves beside it: a note, or an error in its place."""
+"""How a reply came to the gate, its count in the ledger and its line in the audit log."""
 
 from __future__ import annotations
 

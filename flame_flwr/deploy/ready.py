@@ -1,4 +1,4 @@
-"""What a start script sees to before it starts Flower, whose own words for it are a traceback.
+"""What a start script checks before it starts Flower, which would answer with a traceback.
 
 ``python -m flame_flwr.deploy.ready HOST PORT [NODE_TOML]`` ends with 3 after one line that says
 what is in the way.

@@ -1,4 +1,4 @@
-"""What an app's models and ClientApps are made with, as it stands in its text."""
+"""The arguments that an app makes its models and ClientApps with, read from its text."""
 
 from __future__ import annotations
 

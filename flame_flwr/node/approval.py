@@ -1,7 +1,7 @@
 """Whether a message's app may run at this node: decided by its archive's hash, before it is opened.
 
-The hospital's answer is in its ``gate`` folder. What is not approved is kept there for somebody to
-look at, and the server is told for what it waits.
+The hospital's answer is in its ``gate`` folder. An app that is not approved is kept there for
+somebody to look at, and the server is told what it waits for.
 """
 
 from __future__ import annotations

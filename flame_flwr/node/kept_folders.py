@@ -1,8 +1,8 @@
 """What one message may write to in the node's ``state-dir``, and how much may lie there.
 
 It is its project's folder and its analysis's. The framework makes files of known names in them and
-no folders; what is there otherwise after a message, its app has left, and it is removed. Where no
-sandbox keeps it from that, an app may have put a link in the place of a folder: none is followed.
+no folders. Anything else that is there after a message is its app's, and is removed. Without a
+sandbox, an app may have put a link in the place of a folder: none is followed.
 """
 
 from __future__ import annotations

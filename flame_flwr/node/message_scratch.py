@@ -1,4 +1,4 @@
-"""A message's folder for temporary files: where the app that has it may do anything with it."""
+"""A message's folder for temporary files, with which its app may do anything."""
 
 from __future__ import annotations
 

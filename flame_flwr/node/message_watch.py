@@ -1,4 +1,4 @@
-"""What all processes of one message use together, against what they may."""
+"""Compares what all processes of one message use together with what they may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node as its folder says: where ``flame-flwr node`` commands find what is to be looked after."""
+"""A node's settings, read from its folder: for the commands of ``flame-flwr node``."""
 
 from __future__ import annotations
 

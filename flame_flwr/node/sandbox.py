@@ -1,4 +1,4 @@
-"""Which sandbox a message runs in: what of the machine it sees, in bubblewrap's words.
+"""What a message's process sees of the machine, as bubblewrap and Landlock are told.
 
 It sees the system and Python's environment, the data that its project may read, and what its
 analysis and project keep: no other project's, no key, no log, no home, no network, no processes of
@@ -86,7 +86,7 @@ class Sandbox:
     def trouble(self) -> str:
         """Return why there can be no sandbox on this machine; empty where there can.
 
-        It is tried once, when the node starts, so that no analysis can have it come out otherwise.
+        It is tried once, when the node starts, so that no analysis can change the outcome.
         """
         if self._trouble is None:
             self._trouble = self._try()
