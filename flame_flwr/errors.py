@@ -65,6 +65,7 @@ def text_of(error: BaseException) -> str:
         return f"<the text of this {type(error).__name__} cannot be had: its __str__ raises>"
 
 
+# Not by calling the class, as Python does by default: subclasses may take other arguments.
 def _rebuild(
     cls: type[FlameError], message: str, detail: str | None, attributes: dict[str, object]
 ) -> FlameError:

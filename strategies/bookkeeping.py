@@ -92,6 +92,7 @@ class Bookkeeping:
 
     def close(self, entry: RoundRecord, aggregate: Any) -> None:
         """Put a round's entry into participant order, with the metrics' means."""
+        # Or files would differ from run to run, by which node was the faster one.
         nodes = self._record.nodes
         entry.node_seconds = in_order(nodes, entry.node_seconds)
         entry.node_bytes = in_order(nodes, entry.node_bytes)

@@ -135,6 +135,7 @@ class CyclicTraining(ModelTraining):
             yield from messages_for(
                 run, MessageType.TRAIN, server_round, arrays, config, only=(node,)
             )
+            # Reached when the reply is merged; after a node that failed it is what that node got.
             arrays = to_record(run.encoded(aggregation.goes_on(), stays=False))
 
     def make_aggregation(

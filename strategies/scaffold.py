@@ -92,6 +92,7 @@ class Scaffold(ModelTraining):
         """Return the mean model, the server's new control variate, and the metrics."""
         merged = dict(merged)
         total = merged.pop("control_change")
+        # In the first round the server's control is zero, of shapes that only answers tell.
         before = (last or {}).get("control")
         before = zeros_like(total) if before is None else before
         model = merged.pop("model")

@@ -129,7 +129,7 @@ def _run(
     strategy, outputs = _selected(settings, own, declaration.outputs, run_config)
     strategy.check_analyzer(declaration.plan.analyzer, declaration.plan.analyzer_kwargs)
     strategy.nodes_read_first = bool(declaration.plan.expects)
-    settings = settings_for(strategy, settings, None)  # what it sums must be a checkpoint's
+    settings = settings_for(strategy, settings, None)  # before the checkpoint notes what is summed
     private = declaration.privacy is not None
     checkpoint = _checkpoint(settings, strategy, grid, private=private)
     strategy.start(

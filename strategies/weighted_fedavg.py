@@ -107,6 +107,7 @@ class WeightedFedAvg(ModelTraining):
         self._declare(model=model, by=by, metrics=metrics, server=server, buffers=buffers)
         self._declare(bad_weight=bad_weight, missing=missing, differing=differing)
         self._declare(zero_total=zero_total, grid=grid)
+        # Now, by the names that users know: the reductions below would name fields of their own.
         for name in ("bad_weight", "missing", "differing"):
             check_choice(self, name, "error", "skip")
         check_choice(self, "zero_total", "error", "none")

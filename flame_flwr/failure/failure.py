@@ -64,6 +64,7 @@ class Failure:
             text = "user code called sys.exit; return a value or raise an error instead"
         elif share:
             text = text_of(error)
+        # Only our own notes: one that user code has added may hold a patient's data.
         hints = [note for note in notes_of(error) if isinstance(note, Hint)]
         text = "; ".join(part for part in (text, *hints) if part)
         return cls(

@@ -86,7 +86,7 @@ class Kind:
         """Turn what followed a marker into a value again."""
         if self.expects is None:
             return self.restore(parts)
-        self.check(parts)
+        self.check(parts)  # so that `restore` can rely on it: types are exact, and no subclasses
         return self.restore(*parts)
 
     def check(self, parts: list[Any]) -> None:

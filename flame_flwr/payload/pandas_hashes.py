@@ -75,9 +75,13 @@ def check_texts(values: list[str]) -> None:
         return
     texts = _hashed(list(rows))
     lookups = np.fromiter(rows.values(), np.int64, len(rows))
-    _, which, labels = np.unique(_of_texts(texts), return_inverse=True, return_counts=True)
-    if int(labels[which.ravel()] @ lookups) > FEW * len(values):
-        raise ValueError("texts that have all the same hash")
+    # C's `char` has a sign on x86-64 and none on ARM, which tells bytes above 127: both are looked
+    # at, as texts may be alike by one of the two alone.
+    for char in (np.int8, np.uint8)[: 1 if all(map(bytes.isascii, texts)) else 2]:
+        hashes = _of_texts(texts, char)
+        _, which, labels = np.unique(hashes, return_inverse=True, return_counts=True)
+        if int(labels[which.ravel()] @ lookups) > FEW * len(values):
+            raise ValueError("texts that have all the same hash")
 
 
 def _hashed(texts: list[str]) -> list[bytes]:
@@ -96,23 +100,24 @@ _LONGEST, _AT_ONCE = 2**14, 2**10
 """Characters of a text that is looked at, as few can be longer; how many texts at once."""
 
 
-def _of_texts(texts: list[bytes]) -> _Hashes:
+def _of_texts(texts: list[bytes], char: type[np.integer[Any]]) -> _Hashes:
     """Return khash's hashes of texts: for every byte, 31 times the hash so far, plus the byte."""
-    parts = [_of_some(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)]
+    # Some at a time: the numbers of a text's bytes take four times its bytes, and more.
+    parts = [_of_some(texts[i : i + _AT_ONCE], char) for i in range(0, len(texts), _AT_ONCE)]
     return np.concatenate(parts)
 
 
-def _of_some(texts: list[bytes]) -> _Hashes:
+def _of_some(texts: list[bytes], char: type[np.integer[Any]]) -> _Hashes:
     """Return hashes of some texts: of each its bytes, times 31 to what comes after them."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    data = np.frombuffer(b"".join(texts), np.int8).astype(np.uint32)
+    data = np.frombuffer(b"".join(texts), char).astype(np.uint32)  # wraps around, as in C
     ends = np.cumsum(lengths)
     after = np.repeat(ends, lengths) - 1 - np.arange(len(data))
     hashes: _Hashes = np.zeros(len(texts), np.uint32)
     if len(data):
         powers = np.array([1] + [31] * int(lengths.max()), np.uint32)
         data *= np.multiply.accumulate(powers)[after]
-        filled = lengths > 0
+        filled = lengths > 0  # `reduceat` would give an empty text the byte that follows
         hashes[filled] = np.add.reduceat(data, (ends - lengths)[filled])
     return hashes
 

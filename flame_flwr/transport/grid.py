@@ -117,6 +117,7 @@ class GridTransport(Transport):
         def lost() -> set[str]:
             return set() if reconnecting is None else reconnecting.lost
 
+        # All others are pushed one by one, as those before them are answered.
         at_once = messages_at_once(self._grid) or len(messages)
         sent, refused = push(self._grid, messages[:at_once], what, self._packing)
         self.asked = {key: names[message.metadata.dst_node_id] for key, message in sent.items()}

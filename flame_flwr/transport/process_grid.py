@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ProcessGrid"]
 
 _RUN_IDS = count(1)
+"""Every run of this process has an id of its own: some may be under way in other threads."""
 
 
 class ProcessGrid(Grid):

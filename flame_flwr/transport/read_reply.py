@@ -187,6 +187,7 @@ def masked_answer(value: Any) -> Answer:
     """
     from flame_flwr.privacy.secure.layout import Answer
 
+    # Anything else is an answer in the clear, which must not be taken for a part of a sum.
     is_array = isinstance(value, np.ndarray) and value.dtype == np.uint8
     if not is_array and not isinstance(value, bytes):
         raise PayloadError("what arrived is not masked, and nothing but masked sums may")
@@ -220,5 +221,6 @@ def _seconds(said: object) -> float:
 
 def _short(text: object) -> str:
     """Return a node's text if it can be shown in a line."""
+    # Not cut: what is longer was made by another program, and one line cannot become two.
     is_short = isinstance(text, str) and len(text) <= _LONGEST_SIZE and text.isprintable()
     return str(text) if is_short else ""

@@ -95,11 +95,12 @@ def say_hello(
     started = spoke = time.monotonic()
     limit = settings.node_timeout
     within = settings.round_timeout if reads_first else 1.0
-    polling = Polling(first=0.02, most=1.0)
+    polling = Polling(first=0.02, most=1.0)  # a simulation's nodes are there within a moment
     while True:
         left = started + limit - time.monotonic()
         online = online_nodes(grid)
         seen |= online  # a name that a key has is no other node's, even while its node is away
+        # Started again without a key, a node is there a second time: the first must not count, too.
         for address in greeted.keys() - online.keys():
             logger.info("hello: node %s has gone again", greeted.pop(address).name)
         new = to_be_asked([each for each in online if each not in greeted], online, wanted)

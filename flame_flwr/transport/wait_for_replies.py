@@ -67,6 +67,8 @@ def push(
         It took none at all, as too large.
     """
     packed = pack_each(messages, packing or {})
+    # Flower gives no id for a message that the SuperLink refuses, and no ids at all where it takes
+    # the whole request for too large.
     with leaving_out_known(packed) if is_remote(grid) else nullcontext():
         ids = list(grid.push_messages(packed)) if messages else []
     if len(ids) != len(messages):

@@ -60,6 +60,11 @@ def texts(lengths=False):
     return [f"{text}\0{place}" for place, text in enumerate(found)] if lengths else found
 
 
+def texts_without_sign():
+    """Texts that have one hash only where C's ``char`` has no sign, as on ARM."""
+    return ["".join(pair) for pair in product(("dg?~", "a\x80!"), repeat=13)]
+
+
 def halves():
     return PLACES + PLACES * 1j
 
@@ -83,6 +88,7 @@ ALIKE = {
     "a column of objects": lambda: pd.DataFrame({"a": [*texts(), 7]}, dtype=object),
     "longer texts": lambda: pd.Series([text + 500 * "x" for text in texts()[:3000]]),
     "texts that begin so": lambda: pd.Series(texts(lengths=True)),
+    "texts on ARM": lambda: pd.Index(texts_without_sign()),
     "no UTF-8": lambda: pd.Series([f"\ud800{text}" for text in texts()], dtype=object),
     "categories of texts": lambda: pd.Categorical(texts()[:1000]),
     "a column of numbers": lambda: pd.Series(colliding_ints()),
