@@ -146,7 +146,10 @@ def _unsaved(instance: StarNode, flame: FlameHandle, error: Exception) -> ModelE
 
 def _attributes(instance: StarNode) -> dict[str, Any]:
     """Return what pickling takes of an instance: its ``__dict__``, slots, or its own choice."""
-    reduced = instance.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    try:
+        reduced = instance.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+    except Exception:  # of a `__getstate__` of the user's: it is what failed, and no attribute
+        return {}
     state = reduced[2] if isinstance(reduced, tuple) and len(reduced) > 2 else None
     parts = state if isinstance(state, tuple) else (state,)
     return {key: value for part in parts if isinstance(part, dict) for key, value in part.items()}

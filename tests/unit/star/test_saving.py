@@ -293,3 +293,16 @@ def test_only_what_cannot_be_kept_is_blamed(blameless, bad):
     }
     analyzer = keeping(**{blameless: make[blameless], bad: generator})
     assert f"the attribute '{bad}' of Keeps (generator)" in unsaved(analyzer).message
+
+
+def test_a_getstate_that_raises_is_named():
+    class Locked(StarAnalyzer):
+        def analysis_method(self, data, aggregator_results):
+            return 1
+
+        def __getstate__(self):
+            raise KeyError("no state")
+
+    with pytest.raises(ModelError, match="Locked cannot be saved for the next round") as raised:
+        in_rounds(Locked, 1)
+    assert raised.value.detail == "KeyError: 'no state'"
