@@ -233,11 +233,15 @@ class NodeSettings:
         if settings.name == AGGREGATOR_ID:
             raise ConfigError(f"`name` in the node config must not be `{AGGREGATOR_ID}`")
         if len(settings.hospital) > 200 or not settings.hospital.isprintable():
-            raise ConfigError("`hospital` in the node config must be one line of at most 200 signs")
+            raise ConfigError(
+                "`hospital` in the node config must be one line, of up to 200 characters"
+            )
         # 0 stands for no limit in these, so that `is_positive` will not do.
         for name in ("memory-gb", "cpu-minutes", "answers-per-day", "epsilon-total"):
             if not 0 <= getattr(settings, name.replace("-", "_")) < math.inf:
-                raise ConfigError(f"`{name}` in the node config must be 0 or a finite number above")
+                raise ConfigError(
+                    f"`{name}` in the node config must be 0 or a finite number above 0"
+                )
         if settings.data and settings.datasets:
             raise ConfigError("the node config has `data` or `datasets`, not both")
         return settings
