@@ -36,7 +36,7 @@ from flame_flwr.clients.reply_values import (
     read_number,
     read_rounds,
 )
-from flame_flwr.clients.reply_way import HERE, AnswerCount, Way, noted_reply, shares_tracebacks
+from flame_flwr.clients.reply_way import HERE, AnswerCount, Way, noting_error, shares_tracebacks
 from flame_flwr.clients.secure_gate import SecureGate
 from flame_flwr.config import NodeSettings
 from flame_flwr.errors import FlameError, NodeFailedError
@@ -140,7 +140,7 @@ class ReplyGate:
                 passed = self._failures.stopped(error)
         # Counted before it is noted: a line of the log says what left, and what the ledger refused.
         passed = self._uncounted() or passed
-        return noted_reply(self._message, self._context, passed, self._way, self._noted)
+        return noting_error(self._message, self._context, passed, self._way, self._noted) or passed
 
     def _reader(self, kind: str | None) -> Callable[[Any], dict[str, Any]]:
         """Return what reads an answer and returns its records anew, as they may leave."""

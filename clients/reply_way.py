@@ -29,7 +29,7 @@ __all__ = [
     "NodesLedger",
     "Way",
     "error_reply",
-    "noted_reply",
+    "noting_error",
     "shares_tracebacks",
 ]
 
@@ -136,14 +136,14 @@ HERE = Way()
 """From a ClientApp of this process."""
 
 
-def noted_reply(
+def noting_error(
     message: Message,
     context: Context,
     passed: Message,
     way: Way = HERE,
     noted: Mapping[str, Any] | None = None,
-) -> Message:
-    """Note a reply in the node's audit log, and return it; an error where it cannot be noted.
+) -> Message | None:
+    """Note a reply in the node's audit log; return the error in its place if it cannot be noted.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def noted_reply(
     except Exception as error:
         log_error(error, "the answer could not be noted, so it does not leave")
         return error_reply(message, context, Failure.of(error, share=False))
-    return passed
+    return None  # and not the reply: a value passes through no function more than it must
 
 
 def error_reply(message: Message, context: Context, failure: Failure) -> Message:

@@ -9,7 +9,7 @@ from flwr.app import Context, Error, Message, RecordDict
 
 from flame_flwr.clients.filter_counts import keep_counts
 from flame_flwr.clients.reply_gate import ReplyGate
-from flame_flwr.clients.reply_way import Way, error_reply, noted_reply
+from flame_flwr.clients.reply_way import Way, error_reply, noting_error
 from flame_flwr.config import NodeSettings
 from flame_flwr.errors import ConfigError
 from flame_flwr.failure.failure import Failure
@@ -59,7 +59,7 @@ def through_gate(
         why = "the node could not answer the message; its log says why"
         reply = error_reply(asked.message, asked.context, Failure(type(error).__name__, text=why))
         way = Way(gated=True, app=asked.app_folder)
-        return Answer(noted_reply(asked.message, asked.context, reply, way), None)
+        return Answer(noting_error(asked.message, asked.context, reply, way) or reply, None)
 
 
 def _through_gate(
@@ -73,7 +73,7 @@ def _through_gate(
         way = Way(gated=True, app=asked.app_folder)
         # The run config has the project once the app's archive was opened.
         noted = {} if asked.context.run_config else {"project": project_asked(asked)}
-        return Answer(noted_reply(asked.message, asked.context, reply, way, noted), None)
+        return Answer(noting_error(asked.message, asked.context, reply, way, noted) or reply, None)
     way = Way(
         gated=True,
         app=asked.app_folder,
