@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.fhir_bundles import read_entries
-from flame_flwr.data.table_check import subjects
+from flame_flwr.data.table_check import as_texts, subjects
 from flame_flwr.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,36 +47,40 @@ def counted(known: Evidence, data: Any, expects: Iterable[Any] = (), subject: st
     tables = [table for table in expects if getattr(table, "subject", "")]
     if tables:
         found = [person for table in tables for person in subjects(table, data)]
-        people = {person for person in found if isinstance(person, str)}  # and no empty cell
-        # rows are of somebody, whoever it is: of no people at all, rules let everything be said
-        at_least = max(1, len(people))
-        return replace(known, rows=len(found), people=at_least) if found else known
-    if subject and (rows := _rows_by(subject, data)):
-        return replace(known, rows=len(rows), people=len(set(rows)))
+        return _with_people(known, found) if found else known
+    if subject and (found := _rows_by(subject, data)):
+        return _with_people(known, found)
     if at_least := _people(_entries(data)):
         return replace(known, people=at_least)
     sizes = [len(frame) for frame in _frames(data) if len(frame)]
     return replace(known, rows=min(sizes)) if sizes else known
 
 
-def _rows_by(subject: str, data: Any) -> list[str]:
+def _with_people(known: Evidence, found: list[Any]) -> Evidence:
+    """Return evidence with whom rows are about; what is no text, an empty cell, is nobody."""
+    people = {person for person in found if isinstance(person, str)}
+    # rows are of somebody, whoever it is: of no people at all, rules let everything be said
+    return replace(known, rows=len(found), people=max(1, len(people)))
+
+
+def _rows_by(subject: str, data: Any) -> list[Any]:
     """Return whom each row is about, of all tables and CSV files that have the column."""
-    found: list[str] = []
+    found: list[Any] = []
     for source in data if isinstance(data, list) else [{"table": data}]:
         for key, value in source.items() if isinstance(source, Mapping) else ():
             if type(value).__name__ == "DataFrame" and subject in value:
-                found += value[subject].dropna().astype(str).tolist()
+                found += as_texts(value[subject])
             elif isinstance(value, bytes) and str(key).lower().endswith(".csv"):
                 found += _column_of_file(value, subject)
     return found
 
 
-def _column_of_file(content: bytes, name: str) -> list[str]:
+def _column_of_file(content: bytes, name: str) -> list[Any]:
     import pandas as pd
 
     try:
         reading: dict[str, Any] = {"usecols": [name], "dtype": str, "encoding": "utf-8-sig"}
-        return list(pd.read_csv(io.BytesIO(content), **reading)[name].dropna())
+        return list(pd.read_csv(io.BytesIO(content), **reading)[name])
     except (ValueError, OverflowError):  # no such column, or no table
         return []
 

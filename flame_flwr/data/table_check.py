@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.data.expect import Column, Table
 
-__all__ = ["look_at_files", "rows_by", "subjects"]
+__all__ = ["as_texts", "look_at_files", "rows_by", "subjects"]
 
 _ROWS = 50_000
 """So many are looked at together."""
@@ -70,15 +70,19 @@ def subjects(table: Table, data: Any) -> list[Any]:
     try:
         for content in _meant(table, data):
             if _is_frame(content):
-                column = content[table.subject]
-                # pandas 2 makes the text "nan" of an empty cell, which would be a person
-                found += column.astype(str).where(column.notna(), None).tolist()
+                found += as_texts(content[table.subject])
                 continue
             reading = {**_reading(table), "usecols": [table.subject], "dtype": str}
             found += pd.read_csv(io.BytesIO(content), **reading)[table.subject].tolist()
     except (ValueError, OverflowError, TypeError, AttributeError, LookupError):
         return []  # it is for hello to say why
     return found
+
+
+def as_texts(column: pd.Series[Any]) -> list[Any]:
+    """Return a column's cells as texts; what is missing is none."""
+    # pandas 2 makes the text "nan" of an empty cell, which would be a person
+    return list(column.astype(str).where(column.notna(), None))
 
 
 def _meant(table: Table, data: Any) -> list[Any]:

@@ -47,6 +47,9 @@ def test_where_nobody_is_named_there_is_somebody_all_the_same():
     nobody = [{"visits.csv": b"patient,age\n,1\n,x\n,3\n"}]
     assert numbers(nobody, VISITS) == (3, 1)
     assert [each.rows for each in mismatches([VISITS], nobody)] == [1]
+    frame = pd.DataFrame({"patient": [None, None], "age": [1, 2]})
+    for data in (nobody, [{"visits": frame}], frame):
+        assert counted(Evidence(), data, (), "patient").people == 1
     with pytest.raises(PayloadError, match="fewer than 5 people"):
         MinCount(5).weigh(replace(counted(Evidence(), nobody, [VISITS]), unseen=1))
 
