@@ -203,9 +203,7 @@ description, authors
             return
         quiet, printing = _printing(quiet)
         extras = _extras(report, tensorboard, files=names is not None, quiet=quiet)
-        files: RunFiles = PrintedResult()
-        if names is not None:
-            files = NamedFiles(declaration.outputs, option, report=extras.report)
+        files = _files(declaration, option, extras, named=names is not None)
         show(logging.DEBUG)
         with printing:
             _warn_of_data(declaration.plan, splits)
@@ -320,6 +318,13 @@ def _extras(report: str, tensorboard: str, *, files: bool, quiet: bool) -> Extra
         asked.report and not (quiet and report == "auto"),
         asked.tensorboard and not (quiet and tensorboard == "auto"),
     )
+
+
+def _files(declaration: Declaration, option: str, extras: Extras, *, named: bool) -> RunFiles:
+    """Return what writes the result; one without a name is only printed."""
+    if not named:
+        return PrintedResult()
+    return NamedFiles(declaration.outputs, option, report=extras.report)
 
 
 def _given_paths(result_filepath: Any, filename: Any) -> Any:

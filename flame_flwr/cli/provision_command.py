@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flame_flwr.deploy import Federation
 
 __all__ = ["provision"]
 
@@ -67,19 +72,35 @@ def provision(
     if wheel or not (add or renew or rotate or identities):
         parties = deploy.with_wheel(parties, wheel)
     folder = to or federation.absolute().with_suffix("")
+    for line in _written(parties, folder, add, rotate, identities, renew=renew):
+        typer.echo(line)
+
+
+def _written(
+    parties: Federation,
+    folder: Path,
+    add: str | None,
+    rotate: str | None,
+    identities: Path | None,
+    *,
+    renew: bool,
+) -> Iterator[str]:
+    """Write what was asked for, and yield what there is to say of it."""
+    from flame_flwr import deploy
+
     if add:
         deploy.add_hospital(parties, folder, add)
-        typer.echo(f"{folder / add} is written, and its key is in {folder / 'server' / 'keys'}")
+        yield f"{folder / add} is written, and its key is in {folder / 'server' / 'keys'}"
     elif rotate:
         made, public = deploy.rotate(parties, folder, rotate)
-        typer.echo(f"{made} is written, for the hospital, and {public}, for the server:")
-        typer.echo(f"{folder / 'README.md'} says in which order they are used")
+        yield f"{made} is written, for the hospital, and {public}, for the server:"
+        yield f"{folder / 'README.md'} says in which order they are used"
     elif identities:
         for path in deploy.collect_identities(parties, folder, identities):
-            typer.echo(f"{path} is written")
-        typer.echo("each hospital says `flame-flwr node peers`, and compares by telephone")
+            yield f"{path} is written"
+        yield "each hospital says `flame-flwr node peers`, and compares by telephone"
     elif renew:
-        typer.echo(f"{deploy.renew(parties, folder)} is written")
+        yield f"{deploy.renew(parties, folder)} is written"
     else:
         deploy.provision(parties, folder)
-        typer.echo(f"{folder} is written; {folder / 'README.md'} says who gets what")
+        yield f"{folder} is written; {folder / 'README.md'} says who gets what"

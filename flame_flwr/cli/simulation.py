@@ -48,7 +48,7 @@ def simulation(nodes: int, *folders: str) -> Iterator[Federation]:
         It did not start; the message has the end of its log.
     """
     with tempfile.TemporaryDirectory(prefix="flame-flwr-") as home, tied(home, *folders) as mark:
-        environment = {"FLWR_HOME": home, SCRATCH: home, **mark}
+        environment = {"FLWR_HOME": home, SCRATCH: home, **_no_proxy(), **mark}
         port = free_port()
         config = f'[superlink.own]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
         (Path(home) / "config.toml").write_text(config)
@@ -71,11 +71,23 @@ def simulation(nodes: int, *folders: str) -> Iterator[Federation]:
                 _end_runs(process.pid)
 
 
+def _no_proxy() -> dict[str, str]:
+    """Return what keeps talk within this machine off the proxy of a hospital's network.
+
+    gRPC and others ask the environment's proxy for 127.0.0.1, too, which is that machine there.
+    """
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    hosts = ",".join(filter(None, (given, "127.0.0.1", "localhost")))
+    # gRPC reads the one, others the other
+    return {"no_proxy": hosts, "NO_PROXY": hosts}
+
+
 def _wait_for(process: subprocess.Popen[str], port: int, log_file: Path) -> None:
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2.0).is_success:
+            url = f"http://127.0.0.1:{port}/health"
+            if httpx.get(url, timeout=2.0, trust_env=False).is_success:
                 return
         except httpx.HTTPError:
             pass

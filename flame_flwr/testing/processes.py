@@ -30,6 +30,7 @@ from flame_flwr.testing.working_folder import WorkingFolder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
     from flame_flwr.testing.subjects import Subject
     from flame_flwr.testing.watched_nodes import Answer, Ask
@@ -174,6 +175,17 @@ class Processes:
             )
             process.start()
         theirs.close()  # with a copy open here, the end of the process would not end the pipe
+        try:
+            return self._received(ours, process, carry)
+        finally:
+            process.kill()  # threads of the user's may keep it alive
+            process.join()
+            ours.close()
+
+    def _received(
+        self, ours: Connection, process: BaseProcess, carry: Callable[[Ask], Answer] | None
+    ) -> Any:
+        """Return what a process sends at its end, or the trouble; carry what it asks meanwhile."""
         last: At | None = None
         inner: Trouble | None = None
         try:
@@ -191,12 +203,8 @@ class Processes:
                 else:
                     return value
         except (EOFError, OSError):
-            process.join(5)
+            process.join(5)  # for its exit code: the pipe has ended a little before it
             return inner or Trouble("died", text=str(process.exitcode), at=last)
-        finally:
-            process.kill()  # threads of the user's may keep it alive
-            process.join()
-            ours.close()
 
 
 @contextmanager

@@ -114,6 +114,21 @@ def _check(
     if verdicts.has("repeats"):
         return first  # what differs by chance would differ in every comparison below
     verdicts.compare("process", first, apart)
+    _compare_further(loaded, processes, verdicts, first, apart, rounds)
+    return first
+
+
+def _compare_further(
+    loaded: Loaded,
+    processes: Processes,
+    verdicts: Verdicts,
+    first: Trace,
+    apart: Trace,
+    rounds: int | None,
+) -> None:
+    """Compare with runs in other orders, a second one in the same process, and a masked one."""
+    subject, spec = loaded.subject, loaded.spec
+    forward = _forward(subject)
     numbers = range(len(subject.sources))
     backward = tuple(reversed(numbers))
     arrives = len(numbers) > 1 and not subject.goes_in_turn
@@ -127,13 +142,12 @@ def _check(
         masked = Settings(forward, masked=True, rounds=rounds)
         verdicts.compare("masks", first, processes.run(masked))
     if len(numbers) < 2 or subject.goes_in_turn:
-        return first
+        return
     if "order" not in spec.skip and apart.trouble is None and not verdicts.has("arrival"):
         # processes for every message are slow: an order that counts shows in the first rounds
         few = _ROUNDS_OF_ORDER if first.rounds > _ROUNDS_OF_ORDER else rounds
         other = processes.run(Settings(backward, apart=True, rounds=few, share=0.1))
         verdicts.compare("order", apart, other, backward)
-    return first
 
 
 def _forward(subject: Subject) -> tuple[int, ...]:
