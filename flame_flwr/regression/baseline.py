@@ -72,9 +72,9 @@ def baseline_frame(found: BaselineHazards | None, at: float) -> pd.DataFrame:
     Parameters
     ----------
     found : BaselineHazards or None
-        Of all hospitals, of rows whose linear predictor is `at`.
+        The hazards of all hospitals' strata, at the centres of the columns.
     at : float
-        This.
+        The linear predictor there.
     """
     import pandas as pd
 
@@ -84,7 +84,7 @@ def baseline_frame(found: BaselineHazards | None, at: float) -> pd.DataFrame:
         f"{each.site}: {each.label}" if each.label else each.site: np.array(
             each.hazards, dtype=np.float64
         )
-        * np.exp(-at)
+        * np.exp(-at)  # columns were centred at the hospitals
         for each in found.strata
     }
     return pd.DataFrame(columns, index=pd.Index(found.times, name="time"))

@@ -63,6 +63,7 @@ def original(
     with localcontext(prec=60):
         p = len(columns)
         centres, scales = (list(map(Decimal, part)) for part in shifts(columns, standard))
+        # by row what a coefficient is a sum of: an intercept takes back the others' centres
         rows = [{j: 1 / scales[j]} for j in range(p)]
         for place in intercepts(columns):
             rows[place] |= {j: -centres[j] / scales[j] for j in range(p) if centres[j]}

@@ -205,11 +205,13 @@ class Cox(Study):
         *entry, time, event = (row_values(part, rows) for part in self.outcome)
         if not ((event == 0) | (event == 1)).all():
             raise DataError(f"{self.outcome[-1]} must be 0 or 1: whether there was an event")
+        # without an entry everybody is at risk from the beginning, also with times below 0
         begins = entry[0] if entry else np.full(len(rows), -np.inf)
         if not (time > begins).all():
             raise DataError(f"{self.outcome[-2]} must be after {self.outcome[0]} in every row")
         strata: Any = np.zeros(len(rows), dtype=np.int64)
         if self._strata:
+            # numbers of this hospital alone: strata of two hospitals are never compared
             strata = rows.groupby(self._strata).ngroup().to_numpy()
         return SurvivalRows(table, begins, time, event == 1, strata)
 
@@ -220,7 +222,7 @@ class Cox(Study):
         return {}
 
     def path(self, sums: ScoreInformation, asked: Mapping[str, Any]) -> Path:
-        """Return that the steps begin at 0."""
+        """Return a path that begins at 0."""
         if not sums.events:
             raise DataError("no hospital has an event: there is nothing to fit")
         information = sums.matrix()
@@ -250,24 +252,14 @@ class Cox(Study):
         )
         centres, _ = shifts(fit.columns, asked["standard"], centred=True)
         return RegressionResult(
+            **self._told(merged, asked),
             model=f"Cox, ties {self.ties}, stratified by hospital",
-            formula=self.formula,
-            columns=fit.columns,
             coefficients=tuple(params.tolist()),
             covariance=tuple(map(tuple, covariance.tolist())),
             covariance_type="nonrobust",
-            ratio=self.ratio,
-            nobs=fit.n,
             events=fit.events,
             weights=float(fit.events),
             llf=float(fit.figure("objective")) / -2,
-            steps=asked["steps"],
-            nobs_at=RegressionResult.counts_of(merged.get("rows_at")),
-            events_at=RegressionResult.counts_of(merged.get("events_at")),
-            levels={name: tuple(found) for name, found in asked["levels"].items()},
-            moments={name: tuple(found) for name, found in asked["moments"].items()},
-            suppressed=fit.suppressed,
-            study=self,
             baseline=merged.get("baseline"),
             baseline_at=float(centres @ params),
         )

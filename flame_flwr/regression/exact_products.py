@@ -65,7 +65,7 @@ def products(
         np.multiply(rows, by, out=whole[:n, :p])
         if last is not None:
             whole[:n, p] = last[start : start + n]
-        whole[n:] = 0.0
+        whole[n:] = 0.0  # memory of the block before: rows of zeros add nothing
         found, rounded = _cut_products(whole[padded], high[padded], rest[padded], together)
         before, total = total, total + found
         # what is lost in the addition, as Knuth finds it
@@ -117,6 +117,7 @@ def _cut_products(
     np.subtract(whole, high, out=rest)
     np.add(whole, high, out=whole)
     highs, rests, sums = (part.reshape(-1, together, q) for part in (high, rest, whole))
+    # whole = high + rest, so whole'whole = high'high + rest'(whole + high), made symmetric
     exact = np.matmul(highs.transpose(0, 2, 1), highs).sum(axis=0)
     half = np.matmul(rests.transpose(0, 2, 1), sums).sum(axis=0)
     return exact, (half + half.T) / 2

@@ -14,6 +14,7 @@ import numpy as np
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.regression.exact_products import linear, products
+from flame_flwr.regression.family_means import at_edge, inside
 from flame_flwr.regression.packages import statsmodels_families
 from flame_flwr.text.suggestions import did_you_mean
 
@@ -54,9 +55,6 @@ FIGURES = ("objective", "pearson", "weights", "outside", "edge", "llf")
 
 _LARGEST = 1e15
 """Where columns by the roots of their weights are larger, the coefficients are far off."""
-
-_EDGE = 1e-6
-"""How near to the edge of what a family can have a mean may be, by the mean of all rows."""
 
 Pairs = list[Fraction]
 
@@ -175,7 +173,7 @@ def check_outcome(family: Any, outcome: Numbers, name: str) -> None:
     Raises
     ------
     DataError
-        It has.
+        Some of its values are none of the family's.
     """
     words, holds = _OUTCOMES.get(_name(family), ("", np.isfinite))
     if not holds(outcome).all():
@@ -226,13 +224,14 @@ def scoring(
         predictors = np.asarray(family.link(means), dtype=np.float64)
     else:
         predictors, means = rows.means(family, coefficients)
-    inside = _inside(family, predictors, means)
-    if not inside.all():
+    # and not how many: for coefficients of a server's choice, that would be a count of rows
+    if not inside(family, predictors, means).all():
         return _outside(rows)
+    # one step of Fisher scoring: McCullagh and Nelder, "Generalized Linear Models" (1989), 2.5
     slopes = family.link.deriv(means)
     working = weights / (slopes**2 * family.variance(means))
     right = (y - means) * slopes
-    if coefficients is None:
+    if coefficients is None:  # the solution is then the coefficients themselves, and no step
         right = right + predictors - rows.offset
     roots = np.sqrt(working)
     scaled = right * roots
@@ -241,11 +240,12 @@ def scoring(
         "pearson": float(np.sum(weights * (y - means) ** 2 / family.variance(means))),
         "weights": float(weights.sum()),
         "outside": 0.0,
-        "edge": float(_at_edge(family, means, mean)),
+        "edge": float(at_edge(family, means, mean)),
         "llf": 0.0,
     }
     if scale is not None:
         figures["llf"] = float(family.loglike(y, means, freq_weights=weights, scale=scale))
+    # what `products` cuts in two must be finite, and far enough from where a float ends
     largest = np.max([roots.max() * rows.largest, np.abs(scaled).max()])
     if not largest < _LARGEST or not np.max(np.abs(list(figures.values()))) < _LARGEST**2:
         return _outside(rows)
@@ -272,6 +272,7 @@ def meat(
     slopes, variances = family.link.deriv(means), family.variance(means)
     expected = rows.weights / (slopes**2 * variances)
     residuals = (rows.outcome - means) / (slopes * variances)
+    # as statsmodels' `GLM.hessian_factor` has it: the observed information, not its mean
     curvature = variances * family.link.deriv2(means) + family.variance.deriv(means) * slopes
     observed = expected * (1 + residuals * curvature)
     parts = []
@@ -291,6 +292,7 @@ def _started(family: Any, outcome: Numbers, mean: float | None) -> Any:
     """Return statsmodels' starting means, with the mean of all hospitals' rows."""
     if mean is None:
         return family.starting_mu(outcome)
+    # as statsmodels', which would take the mean of this hospital's rows alone
     return (outcome + mean) / 2
 
 
@@ -302,48 +304,6 @@ def _outside(rows: GLMRows) -> tuple[Pairs, Pairs, dict[str, float]]:
 
 def _upper(found: list[list[Fraction]]) -> Pairs:
     return [value for row in found for value in row]
-
-
-def _inside(family: Any, predictors: Numbers, means: Numbers) -> Any:
-    """Tell of each row whether its mean is one of the family."""
-    finite = np.isfinite(predictors) & np.isfinite(means)
-    name = _name(family)
-    if _folds(family):
-        # The derivative that statsmodels takes of the mean is that of the positive side alone: from
-        # the other one steps lead away. R's `sqrt` link has no such predictors either (`valideta`).
-        finite &= predictors > 0
-    if name == "Gaussian":
-        return finite
-    return finite & ((means >= 0) & (means <= 1) if name == "Binomial" else means > 0)
-
-
-def _at_edge(family: Any, means: Numbers, mean: float | None) -> bool:
-    """Tell whether a mean is at the edge of the family, where the link goes beyond it.
-
-    Their weights are so large that steps end there, at no maximum.
-    """
-    if _name(family) == "Gaussian" or not _leaves(family):
-        return False
-    least = means if mean is None else means / mean
-    if _name(family) == "Binomial":
-        least = np.minimum(means, 1 - means)
-    return bool((least < _EDGE).any())
-
-
-def _folds(family: Any) -> bool:
-    """Tell whether a predictor and its negative have one mean, as with the square root as link."""
-    with np.errstate(all="ignore"):
-        below, above = family.link.inverse(np.array([-0.5, 0.5]))
-    return bool(below == above)
-
-
-def _leaves(family: Any) -> bool:
-    """Tell whether a link has predictors whose means the family cannot have."""
-    if _folds(family):
-        return True
-    with np.errstate(all="ignore"):
-        means = family.link.inverse(np.array([-30.0, -0.1, 0.1, 30.0]))
-    return not (((means >= 0) & (means <= 1)) if _name(family) == "Binomial" else means > 0).all()
 
 
 def _name(family: Any) -> str:

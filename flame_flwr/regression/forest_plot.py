@@ -30,14 +30,15 @@ def draw(result: RegressionResult) -> SvgPicture:
         names = [result.ratio, f"{result.ratio}, lower", f"{result.ratio}, upper"]
     middle, low, high = (frame.loc[shown, name].to_numpy() for name in names)
     places = np.arange(len(shown))[::-1]
+    # with a salt ids are no random ones; with no font type text stays text, to be read and searched
     with matplotlib.rc_context({"svg.hashsalt": "flame-flwr", "svg.fonttype": "none"}):
         figure = Figure(figsize=(7, 1.2 + 0.35 * len(shown)), layout="constrained")
-        FigureCanvasSVG(figure)
+        FigureCanvasSVG(figure)  # of its own: pyplot would keep the figure, and may want a screen
         axes = figure.subplots()
         axes.hlines(places, low, high, color="#1f4e79")
         axes.plot(middle, places, "s", color="#1f4e79")
         axes.axvline(1 if result.ratio else 0, color="#888888", linewidth=0.8)
-        axes.set_yticks(places, [name.replace("$", r"\$") for name in shown])
+        axes.set_yticks(places, [name.replace("$", r"\$") for name in shown])  # else a formula
         if result.ratio is not None:
             set_ratio_axis(axes)
         axes.set_xlabel(f"{names[0]}, with 95 % confidence interval")

@@ -99,6 +99,7 @@ def read_design(text: str, levels: Mapping[str, Sequence[Label]] | None = None) 
     numbers: list[str] = []
     moments: dict[str, str] = {}
     columns: set[str] = set()
+    # a factor of an interaction stands in several terms
     for factor in dict.fromkeys(factor for term in terms for factor in term.factors):
         method = factor.eval_method.value
         if factor.expr == INTERCEPT or site_of(factor.expr):
@@ -111,7 +112,7 @@ def read_design(text: str, levels: Mapping[str, Sequence[Label]] | None = None) 
             if factor.expr not in declared:
                 numbers.append(factor.expr)
             continue
-        if method != "python":
+        if method != "python":  # a number of the formula, such as 1
             continue
         tree = _expression(factor.expr)
         columns |= _columns_in(tree)
@@ -187,6 +188,7 @@ def _expression(text: str) -> ast.expr:
 def _checked_calls(tree: ast.expr, text: str) -> Iterator[tuple[ast.Call, str]]:
     """Yield each call that learns or has knots, with its name; refuse what may not be called."""
     for node in ast.walk(tree):
+        # such as `age.mean()`: only what is known to go row by row is allowed
         if isinstance(node, ast.Attribute) and not _is_of_a_module(node):
             raise ModelError(f"{text}: `.{node.attr}` may look at all rows: {_IN_TABLE}")
         if isinstance(node, ast.Lambda | ast.comprehension | ast.Subscript):
@@ -239,7 +241,7 @@ def _category(call: ast.Call, text: str) -> tuple[str, tuple[Label, ...] | None]
         raise ModelError(f"{text}: C takes a column: make one in the table function")
     for keyword in list(call.keywords):
         if keyword.arg == "levels":
-            try:
+            try:  # literals alone: a name would be looked up in each node's table
                 return call.args[0].id, tuple(ast.literal_eval(keyword.value))
             except (TypeError, ValueError) as error:
                 raise ModelError(f"{text}: levels must be a list of labels") from error

@@ -118,7 +118,7 @@ class GLM(Study):
             raise ModelError("table must be a function of the node's data")
         if not isinstance(self._link.link(np.array([0.5])), np.ndarray):
             raise ModelError("family: its link gives no numbers")
-        _ = self.outcome
+        _ = self.outcome  # read now: what is wrong with it is said when the study is built
         if not self.design.terms:
             raise ModelError("the formula has nothing on its right side: 1 is an intercept alone")
         if self.site_effects and not any(str(term) == "1" for term in self.design.terms):
@@ -196,6 +196,7 @@ class GLM(Study):
         # with secure sums the answers of all rounds have one form
         if self.robust is not None and (asked["stage"] == "final" or asked["secure"]):
             names += ["bread", "meat"]
+        # a hospital without complete rows has the columns all the same: sums are merged by name
         if not len(prepared.rows.outcome):
             nothing = ScoreInformation.zero(
                 prepared.columns,
@@ -210,8 +211,10 @@ class GLM(Study):
         score, information, figures = families.scoring(
             self._link, prepared.rows, coefficients, asked["mean"], asked["scale"]
         )
+        # codes count from 0, so the largest one tells how many subjects there are
         figures["clusters"] = 0.0 if clusters is None else float(clusters.max() + 1)
         figures["hospitals"] = 1.0
+        # of starting means there is no bread: with secure sums the information holds its place
         found = [information] * len(names)
         if len(names) > 1 and coefficients is not None:
             found[1:] = families.meat(self._link, prepared.rows, coefficients, clusters)
@@ -253,10 +256,11 @@ class GLM(Study):
         }
 
     def path(self, sums: ScoreInformation, asked: Mapping[str, Any]) -> Path:
-        """Return that the first sums are of starting means; and the mean alone, to step back to."""
+        """Return a path that begins at starting means, with the mean alone to step back to."""
         rate = asked["mean"] if families.has_fixed_scale(self._link) else None
         check_first_sums(sums, self.outcome, rate, by_cluster=self.robust == "cluster")
         nothing = np.zeros(len(sums.columns))
+        # steps that leave the family go back towards this: the mean of all rows is always within it
         before = nothing.copy()
         mean = sums.events / sums.n if asked["mean"] is None else asked["mean"]
         with np.errstate(all="ignore"):
@@ -265,7 +269,10 @@ class GLM(Study):
         return Path(nothing, before, begins=True)
 
     def dispersion(self, sums: ScoreInformation) -> float:
-        """Return 1, or Pearson's chi-square by its degrees of freedom."""
+        """Return 1, or Pearson's chi-square by its degrees of freedom.
+
+        As statsmodels has it by default; McCullagh and Nelder, "Generalized Linear Models" (1989).
+        """
         if families.has_fixed_scale(self._link):
             return 1.0
         freedom = float(sums.figure("weights")) - len(sums.columns)
@@ -281,6 +288,7 @@ class GLM(Study):
         # statsmodels' log-likelihood of least squares is the largest over the dispersion, too
         if type(self._link).__name__ == "Gaussian" and getattr(self._link.link, "power", 0) == 1:
             scale = float(sums.figure("pearson") / sums.figure("weights"))
+        # a perfect fit has no dispersion, and the log-likelihood divides by it
         return {"scale": scale or 1e-300}
 
     def result(self, merged: Mapping[str, Any], asked: Mapping[str, Any]) -> RegressionResult:
@@ -296,33 +304,25 @@ class GLM(Study):
             covariance = self._robust(merged, asked)
         link = type(self._link.link).__name__
         return RegressionResult(
+            **self._told(merged, asked),
             model=f"GLM, {type(self._link).__name__}, link {link}",
-            formula=self.formula,
-            columns=fit.columns,
             coefficients=tuple(params.tolist()),
             covariance=tuple(map(tuple, covariance.tolist())),
             covariance_type=self.robust or "nonrobust",
-            ratio=self.ratio,
-            nobs=fit.n,
             events=fit.events if self.counted == "rarer" else None,
             weights=float(fit.figure("weights")),
             llf=float(fit.figure("llf")),
             deviance=float(fit.figure("objective")),
             pearson_chi2=float(fit.figure("pearson")),
             scale=scale,
-            steps=asked["steps"],
-            nobs_at=RegressionResult.counts_of(merged.get("rows_at")),
-            events_at=RegressionResult.counts_of(merged.get("events_at")),
-            levels={name: tuple(found) for name, found in asked["levels"].items()},
-            moments={name: tuple(found) for name, found in asked["moments"].items()},
-            suppressed=fit.suppressed,
-            study=self,
         )
 
     def _robust(self, merged: Mapping[str, Any], asked: Mapping[str, Any]) -> Any:
         fit, bread, meat = merged["fit"], merged["bread"], merged["meat"]
         inverse = factorize(bread.matrix(), bread.columns).inverse()
         n, p = fit.n, len(fit.columns)
+        # HC0 is White's (1980), HC1 has the factor of MacKinnon and White (1985), and clusters that
+        # of Stata and of statsmodels' `cov_cluster`
         factor = 1.0
         if self.robust == "HC1":
             factor = n / (n - p)

@@ -40,6 +40,7 @@ def compare_means(groups: Sequence[Group]) -> tuple[str, float] | None:
         )
         return "Welch's t-test", float(found.pvalue)
     between = float((n * (means - (n * means).sum() / n.sum()) ** 2).sum()) / (len(n) - 1)
+    # Fisher's F, from the groups' moments alone
     freedom = n.sum() - len(n)
     within = float(((n - 1) * variances).sum()) / freedom
     return "ANOVA", float(stats.f.sf(between / within, len(n) - 1, freedom))
@@ -59,6 +60,8 @@ def compare_counts(counts: Sequence[Sequence[int]]) -> tuple[str, float] | None:
     if min(table.shape) < 2 or not (table.sum(axis=1) > 0).all():
         return None
     chi2 = stats.chi2_contingency(table)
+    # Cochran, "Some methods for strengthening the common chi-square tests" (1954): below 5 expected
+    # the chi-square is no good approximation
     if table.shape == (2, 2) and (chi2.expected_freq < 5).any():
         return "Fisher's exact test", float(stats.fisher_exact(table).pvalue)
     return "chi-square test", float(chi2.pvalue)
@@ -80,6 +83,7 @@ def difference_of_counts(one: Sequence[int], two: Sequence[int]) -> float | None
         return None
     table = np.array([one, two], dtype=np.float64)
     table = table[:, table.sum(axis=0) > 0]
+    # without the first level, whose share the others tell: with it the matrix would be singular
     shares = table[:, 1:] / table.sum(axis=1, keepdims=True)
     apart = shares[0] - shares[1]
     spread = sum(np.diag(share) - np.outer(share, share) for share in shares) / 2

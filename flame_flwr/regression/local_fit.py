@@ -56,14 +56,16 @@ def site_fits(
         return SiteFits.of_none(site, NO_ROWS)
     outcome = study.agree(rows)
     matrix = design_matrix(study.design, rows, levels, moments)
-    matrix, said = _telling(matrix, site_effects=study.site_effects)
+    # what is alike in all of its rows is singular here, and not so over all hospitals
+    matrix, comparable = _varying(matrix, site_effects=study.site_effects)
     try:
         fit, result = fit_alone(study, rows, matrix, levels, moments, outcome)
     except DataError as error:
+        # the message may name a level; it stays here, and one of four reasons leaves
         logger.info("this node is left out of the meta-analysis: %s", error.message)
         return SiteFits.of_none(site, SINGULAR if isinstance(error, SingularError) else NO_MAXIMUM)
     pairs = zip(result.columns, result.coefficients, result.bse, strict=True)
-    estimates = [found for found in pairs if found[0] in said]
+    estimates = [found for found in pairs if found[0] in comparable]
     if not all(is_estimate(b, error) for _, b, error in estimates):
         return SiteFits.of_none(site, NO_MAXIMUM)
     cells = zip(map(str, fit.cells), fit.cell_rows, fit.cell_events, strict=True)
@@ -99,15 +101,15 @@ def fit_alone(
         asked, path = next_question(study, sums["fit"], asked, path)
 
 
-def _telling(matrix: DesignMatrix, *, site_effects: bool) -> tuple[DesignMatrix, set[str]]:
-    """Return a design without columns that are the same in all rows, and which it tells of.
+def _varying(matrix: DesignMatrix, *, site_effects: bool) -> tuple[DesignMatrix, set[str]]:
+    """Return a design without its constant columns, and which coefficients can be compared.
 
-    With a column that is 1 in all rows the intercept is not what it is at other hospitals.
+    Where a column is 1 in all rows, the intercept is not what it is at other hospitals.
     """
     alike = (matrix.table == matrix.table[0]).all(axis=0)
     inner = np.array([name == INTERCEPT for name in matrix.columns])
     kept = np.flatnonzero(inner | ~alike)
     columns = tuple(matrix.columns[place] for place in kept)
     moved = site_effects or bool((alike & ~inner & (matrix.table[0] != 0)).any())
-    said = {name for name in columns if not (moved and name == INTERCEPT)}
-    return replace(matrix, table=matrix.table[:, kept], columns=columns), said
+    comparable = {name for name in columns if not (moved and name == INTERCEPT)}
+    return replace(matrix, table=matrix.table[:, kept], columns=columns), comparable

@@ -120,6 +120,7 @@ class MetaAnalysisAnalyzer(StarAnalyzer):
                 _check_numbers(study, rows, asked["levels"])
                 return {"fits": site_fits(study, rows, asked["levels"], asked["moments"], self.id)}
             found = agreement(study.design, rows, secure=False)
+        # only how many have numbers: whether a column holds labels is what is agreed on
         numbers = {name: RowCount(moments.size) for name, moments in found["numbers"].items()}
         return {
             "agreed": {"labels": found["labels"], "moments": found["moments"], "numbers": numbers}
@@ -181,7 +182,7 @@ class MetaAnalysisStrategy(ReduceStrategy):
         )
 
     def sum_securely(self, secure: bool | None) -> None:
-        """Refuse secure sums: of a sum of estimates nothing is to be had."""
+        """Refuse secure sums: a sum of estimates tells nothing."""
         if secure is not None:
             raise ModelError(
                 "a meta-analysis needs the estimates of every hospital, and secure sums show their "

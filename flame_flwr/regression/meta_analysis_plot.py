@@ -18,6 +18,7 @@ __all__ = ["draw"]
 
 _COLOUR, _BENEATH = "#1f4e79", {"fixed": "#888888", "random": "#d55e00"}
 _REACH = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
 
 
 def draw(result: MetaAnalysisResult) -> SvgPicture:

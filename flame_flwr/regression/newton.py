@@ -29,7 +29,11 @@ _STALLED = 1e-8
 """Below so many standard errors a step that does not shrink any more is rounding."""
 _MOST_STEPS, _MOST_HALVINGS = 300, 30
 _QUICK, _NEAR, _MOST_TIMES = 0.3, 0.05, 1000
+"""A step is corrected that is no shorter than such a share of the last one, within so many standard
+errors, and by no more than so many times its length."""
 _LONG, _FLAT, _FAR = 0.3, 0.05, 1e4
+"""Coefficients run away where a step is longer than this, in deviations of its column, and shorter
+than this in standard errors; or where these are so many times those of the first step."""
 _LEAVE_OUT = "Leave the term out, or join its levels"
 
 
@@ -112,7 +116,7 @@ def next_step(
     inverse = factors.inverse()
     errors = np.sqrt([float(row[j]) * scale for j, row in enumerate(inverse)])
     _check_separation(path, sums, step, errors)
-    smallest = 4e-16 * np.abs(path.coefficients)
+    smallest = 4e-16 * np.abs(path.coefficients)  # a coefficient's own last bit is never settled
     size = float(np.max(np.abs(step) / np.maximum(np.maximum(errors, smallest / _SETTLED), 1e-300)))
     if path.steps >= _MOST_STEPS:
         raise DataError(
@@ -131,6 +135,7 @@ def next_step(
     return replace(
         path,
         coefficients=path.coefficients + taken,
+        # starting means are of no coefficients, and their likelihood is not to be compared with
         before=path.before if path.begins else path.coefficients,
         objective=None if path.begins else objective,
         rows=sums.n,
@@ -199,6 +204,7 @@ def _halved(path: Path) -> Path:
             "the regression has not converged: no step makes the likelihood larger. Does the link "
             "give means that the family cannot have?"
         )
+    # the objective falls along the step at first, so some share of it is good; each try is a round
     middle = (path.coefficients + path.before) / 2
     return replace(path, coefficients=middle, halvings=path.halvings + 1)
 

@@ -68,7 +68,7 @@ def partial_sums(
     for stratum in np.unique(rows.strata):
         places = np.flatnonzero(rows.strata == stratum)
         own = predictors[places]
-        highest = own.max()
+        highest = own.max()  # relative to it no exponential overflows; it cancels in every ratio
         hazards[places] = np.exp(own - highest)
         share, mean, denominators = _risk_sets(rows, places, hazards[places], ties)
         shares[places] = share
@@ -77,6 +77,7 @@ def partial_sums(
         logarithms += [float(value - highest) for value in own[events]]
         logarithms += (-np.log(denominators)).tolist()
     weights = hazards * shares
+    # exactly, as of two large sums the score is what is left at the maximum
     score = [
         Fraction(math.fsum((column * (rows.event - weights)).tolist())) for column in rows.table.T
     ]
@@ -99,6 +100,7 @@ def _centred(rows: SurvivalRows) -> SurvivalRows:
     table = rows.table.copy()
     for stratum in np.unique(rows.strata):
         places = rows.strata == stratum
+        # first less one row: a mean of equal large values need not be that value
         moved = table[places] - table[places][0]
         table[places] = moved - moved.mean(axis=0)
     return replace(rows, table=table)
@@ -133,12 +135,14 @@ def _risk_sets(
     if not len(moments):
         return np.zeros(len(places)), np.zeros((0, table.shape[1])), np.zeros(0)
     weighted = np.column_stack([hazards, table * hazards[:, None]])
+    # who has not come yet is taken from those whose time is not over
     at_risk = _from_each(weighted, time, moments) - _from_each(weighted, entry, moments)
     which = np.searchsorted(moments, time[event])
     dying = np.zeros_like(at_risk)
     np.add.at(dying, which, weighted[event])
     deaths = np.bincount(which, minlength=len(moments))
     moment_of = np.repeat(np.arange(len(moments)), deaths)
+    # Efron: the l-th of d deaths at one time is compared without l/d of those who die then
     rank = np.arange(len(moment_of)) - np.repeat(np.cumsum(deaths) - deaths, deaths)
     left_out = rank / deaths[moment_of] if ties == "efron" else np.zeros(len(rank))
     sums = at_risk[moment_of] - left_out[:, None] * dying[moment_of]
@@ -148,6 +152,7 @@ def _risk_sets(
     # at risk at the events after the entry, and up to the time
     shares = until[np.searchsorted(moments, time, side="right")]
     shares = shares - until[np.searchsorted(moments, entry, side="right")]
+    # who dies is among those that are left out of the sums at this time
     shares[event] -= np.bincount(moment_of, weights=left_out * inverse)[which]
     return shares, sums[:, 1:] * inverse[:, None], sums[:, 0]
 
@@ -188,6 +193,7 @@ def hazards_at(
 
 def _from_each(values: Numbers, times: Numbers, moments: Numbers) -> Numbers:
     """Return the sums of the values whose time is a moment, or after it."""
+    # from the last time back, one sum for all moments
     order = np.argsort(times, kind="stable")[::-1]
     sums = np.vstack([np.zeros((1, values.shape[1])), np.cumsum(values[order], axis=0)])
     return sums[len(times) - np.searchsorted(times[order[::-1]], moments, side="left")]

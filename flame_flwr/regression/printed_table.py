@@ -95,26 +95,29 @@ class PrintedTable:
 
     def to_html(self) -> str:
         """Return it as a part of a page."""
-        heads = "".join(_cell("th", name) for name in ["", *self.columns])
-        above = ""
+        import pandas as pd
+
+        heads: Any = list(self.columns)
         if self.span is not None:
+            # pandas joins neighbours of one head, and so those with none, too
             name, count = self.span
-            rest = f"<td colspan={len(self.columns) - count}></td>"
-            over = f"<th colspan={count}>{html.escape(name)}</th>"
-            above = f"<tr class=span><td></td>{over}{rest}</tr>\n"
-        body = "\n".join(map(_html_row, self.rows))
+            heads = pd.MultiIndex.from_arrays([[name] * count + [""] * (len(heads) - count), heads])
+        # pandas gives a row no class, so what belongs under another one begins with a wide space
+        labels = [_INNER * row.inner + row.label for row in self.rows]
+        table = pd.DataFrame([row.cells for row in self.rows], labels, heads, dtype=object)
+        # nor a table a caption, without its Styler, which needs jinja2
         notes = "".join(f"<p class=quiet>{html.escape(note)}</p>\n" for note in self.notes)
         return (
-            f"<div class=printed><style>{_STYLE}</style>\n<div class=scroll><table>\n"
-            f"<caption>{html.escape(self.caption)}</caption>\n"
-            f"<thead>{above}<tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
-            f"{notes}</div>\n"
+            f"<figure class=printed><style>{_STYLE}</style>\n"
+            f"<figcaption>{html.escape(self.caption)}</figcaption>\n"
+            f"<div class=scroll>{table.to_html(border=0)}</div>\n{notes}</figure>\n"
         )
 
     def to_svg(self) -> str:
         """Return it as a picture: the same bytes for the same table."""
         import matplotlib
 
+        # without a salt ids are random, and without this font type text is drawn as outlines
         with matplotlib.rc_context({"svg.hashsalt": "flame-flwr", "svg.fonttype": "none"}):
             file = io.StringIO()
             self._figure().savefig(file, format="svg", metadata={"Date": None})
@@ -138,6 +141,7 @@ class PrintedTable:
             widths.append(max(map(_width, cells)))
         if self.span is not None:
             name, count = self.span
+            # a long name above makes the last of its columns wider
             widths[count] += max(0.0, _width(name) - sum(widths[1 : count + 1]))
         ends = [_MARGIN + sum(widths[: n + 1]) + n * _GAP for n in range(len(widths))]
         notes = [line for note in self.notes for line in _broken(note, ends[-1] - _MARGIN)]
@@ -193,31 +197,24 @@ def page_of(title: str, parts: Sequence[str]) -> str:
 
 _SIZE, _LINE, _GAP, _INDENT, _MARGIN = 9.0, 15.0, 16.0, 12.0, 10.0
 
+_INNER = "\u2060\u2003"
+"""Space as wide as an M; pandas would strip it, if it were not for what joins words before it."""
+
 _STYLE = """
 .printed { color: #1d2733; background: #fff; margin: 1rem 0 2rem; }
 .printed .scroll { overflow-x: auto; }
 .printed table { border-collapse: collapse; border: solid #1d2733; border-width: 2px 0;
   font-variant-numeric: tabular-nums; }
-.printed caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
+.printed figcaption { color: inherit; font-size: inherit; font-weight: 600; padding-bottom: .4rem; }
 .printed th, .printed td { border: 0; padding: .2rem 0 .2rem 1.2rem; text-align: right;
   white-space: nowrap; max-width: none; color: inherit; font-weight: 400; background: #fff; }
 .printed thead th { font-weight: 600; }
 .printed thead tr:last-child > * { border-bottom: 1px solid #1d2733; }
-.printed .span th { text-align: center; border-bottom: 1px solid #b9c4ce; }
+.printed thead tr:not(:last-child) > * { text-align: center; }
+.printed thead tr:not(:last-child) > :not(:empty) { border-bottom: 1px solid #b9c4ce; }
 .printed tr > :first-child { text-align: left; padding-left: 0; position: sticky; left: 0; }
-.printed .inner > :first-child { padding-left: 1.2rem; }
 @media (max-width: 40rem) { .printed tr > :first-child { white-space: normal; min-width: 7.5rem; } }
 """
-
-
-def _html_row(row: PrintedRow) -> str:
-    inner = " class=inner" if row.inner else ""
-    cells = "".join(_cell("td", cell) for cell in row.cells)
-    return f"<tr{inner}><th scope=row>{html.escape(row.label)}</th>{cells}</tr>"
-
-
-def _cell(kind: str, text: str) -> str:
-    return f"<{kind}>{html.escape(text)}</{kind}>"
 
 
 # A table's texts are measured several times, and the outlines of their letters take a second.

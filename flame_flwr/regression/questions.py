@@ -102,6 +102,7 @@ def first_question(
         "standard": {
             name: [found["mean"], found["std"]]
             for name, found in numbers.items()
+            # nothing to divide by: of a constant, and of values whose squares are no floats
             if name not in levels and found["std"] and math.isfinite(found["std"])
         },
         "coefficients": None,

@@ -124,6 +124,7 @@ class RegressionResult:
     @property
     def df_resid(self) -> float:
         """The rows, by weight, less the coefficients."""
+        # Cox's model, which has no deviance, has its events as weights
         rows = self.nobs if self.deviance is None else self.weights
         return rows - len(self.columns)
 
@@ -288,13 +289,14 @@ class RegressionResult:
         from flame_flwr.regression.rows import design_matrix
 
         assert self.study is not None
-        rows = frame.reset_index(drop=True)
+        rows = frame.reset_index(drop=True)  # the design is put together by the index
         matrix = design_matrix(self.study.design, rows, self.levels, self.moments)
         known = dict(zip(self.columns, self.coefficients, strict=True))
         if intercepts(self.columns) and INTERCEPT not in known:
             if site is None or site_column(site) not in known:
                 raise DataError("each hospital has an intercept of its own: name the site")
             known[INTERCEPT] = known[site_column(site)]
+        # Cox's model has no intercept, and its design has the column all the same
         chosen = [known.get(name, 0.0) for name in matrix.columns]
         predictors = matrix.table @ np.array(chosen) + self.study.offsets(rows)
         return pd.Series(function(predictors), index=frame.index)

@@ -55,6 +55,7 @@ def level_cells(design: Design, ready: Mapping[str, Any]) -> Iterable[tuple[str,
         found: dict[str, Any] = {"": True}
         for factor in term.factors:
             name = factor.expr
+            # `C(stage, levels=[1, 2])` is the column `stage`
             if factor.eval_method.value == "python" and name.startswith("C("):
                 name = name[2:].split(",")[0].rstrip(")").strip()
             column = ready.get(name)

@@ -66,6 +66,7 @@ class CellPeople:
 
 
 def _facts(people: People, cell: Any, events: npt.NDArray[np.bool_]) -> ColumnFacts:
+    # somebody with an event and a row without one is in both, and is counted once in the cell
     parts = cell, cell & events, cell & ~events
     n, some, others = (len(np.unique(people[rows])) for rows in parts)
     if not events.any():

@@ -87,7 +87,7 @@ def check_table(table: Any, columns: Sequence[str], what: str = "this node's tab
     Raises
     ------
     DataError
-        It is none, or does.
+        It is no DataFrame, or lacks a column, or has one twice.
     """
     import pandas as pd
 
@@ -103,7 +103,7 @@ def check_table(table: Any, columns: Sequence[str], what: str = "this node's tab
 def complete_rows(table: Any, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     """Give a table's rows in which none of the columns is missing.
 
-    Statistics of them that are made in the block know whom they are about, where the table says.
+    Statistics that are made of them in the block know whom each row is about, where the table says.
 
     Raises
     ------
@@ -112,6 +112,7 @@ def complete_rows(table: Any, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     """
     check_table(table, columns)
     kept = ~np.any([missing(table[name]) for name in columns], axis=0)
+    # formulaic puts columns side by side by the index, which may have one label twice
     rows: pd.DataFrame = table.loc[kept, list(columns)].reset_index(drop=True)
     if len(rows) < len(table):
         logger.info("%d of %d rows are complete; the others are left out", len(rows), len(table))
@@ -150,6 +151,7 @@ def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, 
     for name in design.numbers:
         values = np.zeros(0) if name in texts or not len(rows) else row_values(name, rows)
         found["numbers"][name] = Moments.from_data(values)
+        # text is no number yet: its cells are those of levels, which come with the design
         column = (values if len(values) else np.zeros(len(rows)))[:, None]
         cells |= number_cells([name], column, design.numbers)
     sizes = {name: (int(cell.sum()), 0) for name, cell in cells.items()}
@@ -162,6 +164,7 @@ def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, 
         for name in dict.fromkeys([*bare, *design.categories]):
             counted = name in texts or name in design.categories
             levels = design.levels.get(name)
+            # of numbers none are counted: another hospital may have labels in this column
             counts = ValueCounts.from_data(rows[name], levels) if counted else None
             found["labels"][name] = counts or ValueCounts.zero(levels)
     return found
@@ -211,6 +214,7 @@ def design_matrix(
             raise DataError(f"the column {name} holds numbers at other hospitals, and text here")
         else:
             ready[name] = pd.Series(numbers(rows[name]))
+    # formulaic keeps what `center` and `scale` have learnt by the text of the call: here from all
     states = {
         call: {"ddof": 1, "center": mean, "scale": deviation if call[:5] == "scale" else None}
         for call, (mean, deviation) in moments.items()
@@ -219,6 +223,7 @@ def design_matrix(
     try:
         with np.errstate(all="ignore"):
             frame = pd.DataFrame(ready, index=range(len(rows)))  # also of no column
+            # "ignore": it would drop rows without a word, and their number is known already
             matrix = spec.get_model_matrix(frame, na_action="ignore", output="numpy")
     except FlameError:
         raise
@@ -254,7 +259,7 @@ def row_values(expression: str, rows: pd.DataFrame) -> Numbers:
     Raises
     ------
     DataError
-        It is no number in each.
+        It is not a number in every row.
     """
     labels = False
     if expression in rows.columns:

@@ -27,7 +27,7 @@ def site_column(node: str) -> str:
 
 
 def site_of(column: str) -> str:
-    """Return whose own intercept a column is; of any other column, nothing."""
+    """Return the hospital whose intercept a column is; ``""`` for any other column."""
     return column[5:-1] if column.startswith("site[") and column.endswith("]") else ""
 
 
@@ -70,6 +70,7 @@ def embedded(
     """
     if list(places) == list(range(size)):
         return list(score), list(information)
+    # an upper triangle is row by row, and columns may change sides of the diagonal in the new order
     p = len(places)
     pairs = itertools.combinations_with_replacement(range(p), 2)
     found = {

@@ -88,6 +88,8 @@ def factorize(
                 f"no row of any hospital has {' or '.join(map(repr, empty))}: its coefficient "
                 "cannot be estimated. Leave the term out, or join its levels"
             )
+        # With a diagonal of ones, whatever the columns' units, a pivot is the squared sine of the
+        # column's angle to those before it (Golub and Van Loan, "Matrix Computations").
         scales = [_decimal(matrix[i][i]).sqrt() for i in range(p)]
         lower: Matrix = [[] for _ in range(p)]
         pivots: list[Decimal] = []
@@ -120,6 +122,7 @@ def _product(one: Matrix, two: Matrix) -> Matrix:
 
 def _dependence(columns: Sequence[str], lower: Matrix, i: int) -> str:
     """Say which columns a column is a sum of."""
+    # row i of L has what is left of the columns when those before are taken out: go back to them
     weights = list(lower[i])
     for k in reversed(range(i)):
         weights[k] -= sum((lower[m][k] * weights[m] for m in range(k + 1, i)), Decimal(0))

@@ -82,6 +82,7 @@ class RegressionStrategy(ReduceStrategy):
         self, *arguments: Any, settings: RunSettings | None = None, **more: Any
     ) -> StarResult:
         """Run the analysis; what the run config says of secure sums is in the first question."""
+        # before the first round, whose question tells nodes to send nothing that is no sum
         asked = None if settings is None else settings.secure
         if self.secure is None:
             self.sum_securely(asked)

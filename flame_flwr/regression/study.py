@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from flame_flwr.log import logger
 from flame_flwr.regression.described import Described, Outputs
+from flame_flwr.regression.result import RegressionResult
 from flame_flwr.regression.row_people import CellPeople
 from flame_flwr.regression.rows import agreement, complete_rows, design_matrix
 from flame_flwr.star.nodes import StarAnalyzer
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from flame_flwr.regression.formula import Design
     from flame_flwr.regression.meta_analysis import RegressionMetaAnalysis
     from flame_flwr.regression.newton import Path
-    from flame_flwr.regression.result import RegressionResult
     from flame_flwr.regression.rows import DesignMatrix
     from flame_flwr.regression.strategy import RegressionStrategy
     from flame_flwr.statistics import ScoreInformation, Statistic
@@ -77,7 +77,7 @@ class Study(Described):
         """Return the sums of a step, or of the last round, of what was prepared."""
 
     def at_site(self, prepared: Any, asked: Mapping[str, Any], site: str) -> dict[str, Statistic]:
-        """Return what the last round has beside the sums of this hospital alone: nothing."""
+        """Return what the last round tells of this hospital alone: here nothing."""
         return {}
 
     def strata_of(self, frame: pd.DataFrame) -> list[str]:
@@ -103,6 +103,23 @@ class Study(Described):
     @abstractmethod
     def result(self, merged: Mapping[str, Any], asked: Mapping[str, Any]) -> RegressionResult:
         """Return the result of the last round's sums."""
+
+    def _told(self, merged: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a result has of the sums and the question, whatever the model."""
+        fit = merged["fit"]
+        return {
+            "formula": self.formula,
+            "columns": fit.columns,
+            "ratio": self.ratio,
+            "nobs": fit.n,
+            "steps": asked["steps"],
+            "nobs_at": RegressionResult.counts_of(merged.get("rows_at")),
+            "events_at": RegressionResult.counts_of(merged.get("events_at")),
+            "levels": {name: tuple(found) for name, found in asked["levels"].items()},
+            "moments": {name: tuple(found) for name, found in asked["moments"].items()},
+            "suppressed": fit.suppressed,
+            "study": self,
+        }
 
     @abstractmethod
     def means(self, predictors: Any) -> Any:
@@ -173,13 +190,15 @@ class RegressionAnalyzer(StarAnalyzer):
         study, asked = type(self).study, aggregator_results
         logger.info("round %d of a regression of %s", self.num_iterations + 1, study.design.text)
         if asked["stage"] == "agree":
-            self._kept = None
+            self._kept = None  # what was made of an older agreement
             with complete_rows(self.table(data), study.columns) as rows:
                 common = agreement(study.design, rows, secure=asked["secure"])
                 return {"agreed": {**common, "outcome": study.agree(rows)}}
         if study.site_effects:
             others = set(self.partner_node_ids) - {self.flame.get_aggregator_id()}
+            # sorted: the columns stand in one order at every hospital
             asked = {**asked, "site": self.id, "sites": sorted({self.id, *others})}
+        # the design takes longer to make than a step; it is made again for another run's question
         agreed = [asked.get(name) for name in _AGREED]
         if self._kept is None or self._kept[0] != agreed:
             with complete_rows(self.table(data), study.columns) as rows:
@@ -194,7 +213,7 @@ class RegressionAnalyzer(StarAnalyzer):
             found |= beside
             fit = found["fit"]
             found["rows_at"] = _counted_at(self.id, fit.n)
-            if fit.counted != "rows":
+            if fit.counted != "rows":  # else there are no events, and 0 would look like some
                 found["events_at"] = _counted_at(self.id, fit.events)
         return {"sums": found}
 
@@ -214,4 +233,5 @@ _AGREED = ("levels", "moments", "standard", "sites")
 
 def _counted_at(node: str, count: int) -> ValueCounts:
     """Return how many there are at a node, as counts by node."""
+    # names of hospitals are the labels, so the rules on small counts hold for them as they are
     return ValueCounts(None, ((None, 0, 0), *([(node, count, 0)] if count else [])))

@@ -42,6 +42,7 @@ def draw(result: SurvivalResult, format: str, dpi: int = 300) -> bytes:
     with matplotlib.rc_context(settings):
         beneath = 0.35 + 0.2 * groups  # inches
         figure = Figure(figsize=(7.1, 4.1 + beneath), layout="constrained")
+        # a canvas of its own: pyplot would keep the figure, and may want a screen
         (FigureCanvasSVG if format == "svg" else FigureCanvasAgg)(figure)
         above, below = figure.subplots(2, sharex=True, height_ratios=[4.1, beneath])
         _draw_curves(above, result)
@@ -76,6 +77,7 @@ def _draw_curve(axes: Any, curve: KaplanMeier, style: dict[str, str], label: str
     low, high = (
         np.array([1.0, *limits[: len(times)]], dtype=np.float64) for limits in curve.conf_int()
     )
+    # from 1 at time 0, which the grid need not have
     survival = np.array([1.0, *curve.result()["survival"][: len(times)]])
     drawn = np.array([0.0, *times])
     axes.step(drawn, survival, where="post", linewidth=1.4, label=label, **style)

@@ -183,6 +183,7 @@ class SurvivalResult:
         medians = self.medians().astype(object)
         for group, curve in self.curves.items():
             missing = WITHHELD if _is_withheld(curve) else "not reached" if curve.size else ""
+            # only NaN differs from itself
             row = [missing if value != value else f"{value:g}" for value in medians.loc[group]]
             medians.loc[group] = row
         risk = self.at_risk().astype(object)
@@ -233,7 +234,9 @@ def round_times(last: float) -> tuple[float, ...]:
     (0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
     """
     size = 10.0 ** math.floor(math.log10(last)) if last > 0 else 1.0
+    # seven numbers at most have room beneath the curves
     step = next(step for step in (size / 10, size / 5, size / 2, size, 2 * size) if last < 7 * step)
+    # 1e-9: the last one, too, where floats divide it a little short
     return tuple(round(place * step, 12) for place in range(int(last / step + 1e-9) + 1))
 
 

@@ -198,7 +198,7 @@ class TableOneStrategy(ReduceStrategy):
                 f"the median of {' and '.join(medians)} does not go with secure sums, as a sketch "
                 "of values has no sum: ask for the mean, or for levels of an age group, say"
             )
-        if secure is not None:  # of which there is the sum alone
+        if secure is not None:  # there is the sum alone, and nothing to keep by hospital
             self._trees = dict.fromkeys(self._trees, declare(Merge(), fixed=True))
         super().sum_securely(secure)
 

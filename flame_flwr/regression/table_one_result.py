@@ -179,6 +179,7 @@ class TableOneResult:
         pairs = itertools.combinations(self._compared(name) or [], 2)
         known = [apart(*pair) for pair in pairs]
         found = [each for each in known if each is not None]
+        # of some pairs alone the largest might be another
         return max(found) if found and len(found) == len(known) else None
 
     # ---- print -----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ __all__ = ["is_additive", "joined", "own_sums", "split", "split_form"]
 
 def is_additive(kind: type[Any]) -> bool:
     """Tell whether merging statistics of a class is adding numbers up."""
+    # who merges in a way of their own may do more than their fields' rules say
     if not issubclass(kind, Statistic) or kind.merge is not Statistic.merge:
         return False
     return all(rule.is_additive for rule in rules_of(kind).values())

@@ -63,6 +63,7 @@ def align(
         detail = "; ".join(f"only one has {', '.join(map(repr, o))}" for o in odd if o)
         raise different(owner, what, detail)
     keys: list[Any] = list(first)
+    # one common order is kept, as a table's columns have it
     if keys != list(second):
         keys = sorted(keys)
     places = [first[k] for k in keys], [second[k] for k in keys]

@@ -109,8 +109,10 @@ class Statistic(ABC):
         """Register a new statistic for the payload, and check that its fields are declared."""
         super().__init_subclass__(**kwargs)
         _check_declared(cls)
+        # set here: `@dataclass`, which comes next, would write one of its own into the class
         if "__repr__" not in vars(cls):
             cls.__repr__ = Statistic.__repr__  # type: ignore[method-assign]  # not the dataclass's
+        # two users' statistics may have one name; the framework's keep theirs when a module moves
         own = cls.__module__.startswith("flame_flwr.")
         cls.wire_name = cls.__name__ if own else f"{cls.__module__}.{cls.__qualname__}"
         _NAMES[cls.wire_name] = cls
@@ -194,7 +196,7 @@ class Statistic(ABC):
         moved = {n: rule.coarsen(getattr(self, n), k) for n, rule in rules if rule.coarsen}
         if not moved:
             return self.withheld() if 0 < self.size < k else self
-        if None in moved.values():
+        if None in moved.values():  # all of it together is too few
             return self.withheld()
         changed = self._changed(**moved)
         return self if changed == self else changed._changed(coarsened_at=1)
@@ -227,6 +229,7 @@ class Statistic(ABC):
             return found(**rest)
         except ModelError:
             raise
+        # a field's check may meet a value of any type here: the form comes from another party
         except (TypeError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"the form of a {found.__name__} has a field of another type"
@@ -286,6 +289,7 @@ def _check_declared(kind: type[Statistic]) -> None:
         is getattr(getattr(Statistic, name), "__func__", getattr(Statistic, name))
     ]
     for name, annotation in get_annotations(kind).items() if derived else ():
+        # annotations may be texts, with `from __future__ import annotations`
         if "ClassVar" not in str(annotation) and not is_declared(vars(kind).get(name)):
             raise ModelError(
                 f"{kind.__name__}: its field `{name}` does not say how it is merged: declare it as "

@@ -137,6 +137,7 @@ def _said(stratum: Stratum, k: int) -> Stratum:
     """Return a stratum with the hazards that at least `k` events are behind, or none."""
     hazards, last = list(stratum.hazards), 0
     for place, events in enumerate(stratum.events):
+        # two hazards that are said must not tell a step of few events between them
         if 0 < events - last < k:
             hazards[place] = None
         else:

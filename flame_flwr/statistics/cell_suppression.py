@@ -193,6 +193,7 @@ class _Net:
         """Return how much can flow from start to end, up to `most`, by shortest paths."""
         changed: dict[tuple[int, int], int] = {}
         total = 0
+        # Edmonds and Karp (1972): shortest paths first, so their number does not hang on the counts
         while total < most:
             path = self._path(start, end, without, changed)
             if path is None:
@@ -210,6 +211,7 @@ class _Net:
     def _path(
         self, start: int, end: int, without: tuple[int, int], changed: dict[tuple[int, int], int]
     ) -> list[tuple[tuple[int, int], bool]] | None:
+        # breadth first, through arcs as they are and backwards
         came: dict[int, tuple[int, tuple[int, int], bool]] = {start: (start, without, True)}
         queue = deque([start])
         while queue and end not in came:
@@ -252,6 +254,7 @@ def _rectangle(
     if i < 0 or j < 0:
         return None
     cost = np.where(withheld, 0, counts).astype(float)
+    # of all opposite corners at once: what hiding the corner and the two beside it would cost
     sums = cost + cost[i][None, :] + cost[:, j][:, None]
     allowed = (counts > 0) & (counts[i] >= k)[None, :] & (counts[:, j] >= k)[:, None]
     sums[~allowed] = np.inf

@@ -97,7 +97,7 @@ class ColumnFacts:
             len(values),
             rarest,
             commonest,
-            _digest(values + 0.0, counts),
+            _digest(values + 0.0, counts),  # -0.0 has other bytes than 0.0
             _order(np.searchsorted(values, column)) if is_short else "",
             people is not None,
             source=source_of(column),
@@ -159,7 +159,7 @@ class ColumnFacts:
             raise ValueError("no source")
         if len(pairs) > _MOST_CELLS:
             raise ValueError("too many cells")
-        people = of_people is True
+        people = of_people is True  # of anything else nothing is believed
         return cls(n, distinct, rarest, commonest, digest, order, people, pairs, source)
 
 

@@ -66,7 +66,7 @@ def merged_column(name: str, one: tuple[Parts, RowCount], two: tuple[Parts, RowC
     ModelError
         It has numbers, dates or labels at one and something else at the other, or other labels.
     """
-    pairs = zip(*_alike(name, one, two), strict=True)
+    pairs = zip(*_alike(name, one, two), strict=True)  # (Moments, Moments), and so on
     try:
         return tuple(a.merge(b) for a, b in pairs)
     except ModelError as error:

@@ -67,7 +67,7 @@ def made_of(
 
 
 def tell(statistic: Statistic, known: Behind) -> None:
-    """Have a statistic that has arrived at the gate know what is said of its columns and people."""
+    """Attach to a statistic, at the gate, what its node says of columns and people behind it."""
     _remembering(statistic, known)
 
 
@@ -79,6 +79,7 @@ def keep_columns(before: Statistic, changed: _S) -> _S:
 
 def merge_columns(one: Statistic, two: Statistic, merged: _S) -> _S:
     """Return a merged statistic that remembers the columns of both."""
+    # one of no values adds nothing, and so may be without columns, as `zero` is
     both: list[Any] = [getattr(each, _ATTRIBUTE, None) for each in (one, two) if each.size]
     if both and all(isinstance(each, _Columns) for each in both):
         names = both[0].pieces  # the other one may have them in another order
@@ -165,6 +166,7 @@ class _Columns:
         """Whom each bin or label is about, where each person has one row, of one piece."""
         if self.ids is None or len(self.places) != 1 or len(self.ids) != len(self.people[0]):
             return ()
+        # each cell's people in one sort, and not a search for each cell
         order = np.argsort(self.places[0], kind="stable")
         starts = np.flatnonzero(np.diff(self.places[0][order])) + 1
         return tuple(np.sort(each) for each in np.split(self.people[0][order], starts))

@@ -123,6 +123,7 @@ class Missingness(Statistic):
         counts: Cells = {}
         rows = zip(self.columns, self.rows, self.missing, self.withheld_at, strict=True)
         for name, n, gone, out in rows:
+            # the values of a column with missing ones are a group of their own, beside whole rows
             totals |= {(None, n), (name if gone else None, n - gone)} if n else set()
             if not out:
                 counts |= {(name, "there"): n - gone, (name, "missing"): gone}

@@ -85,8 +85,8 @@ class Description(Statistic):
 
     columns: tuple[str, ...] = field(metadata=COLUMNS)
     rows: RowCount = field(metadata=child(RowCount))
-    # without a rule: a column that is empty at one node takes the other's kind, which two parts
-    # alone do not tell, so `merge`, `zero` and `withheld` are written below
+    # Without a rule, which would see this field alone: a column that is empty at one node takes the
+    # other's kind, and its missing values are then the rows. Errors name the column, too.
     parts: tuple[tuple[Statistic, ...], ...]
 
     def __post_init__(self) -> None:
@@ -124,6 +124,7 @@ class Description(Statistic):
         lengths = set(map(len, columns.values()))
         if len(lengths) != 1:
             raise ModelError("describe: a table has columns, and all of one length")
+        # not `RowCount.from_data`: a dict has as many entries as columns
         rows = made_of(RowCount(lengths.pop()), {}, people_in(frame))
         return cls(tuple(columns), rows, parts)
 

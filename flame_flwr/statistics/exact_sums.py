@@ -43,6 +43,7 @@ def sum_about(values: npt.NDArray[np.float64]) -> tuple[float, Fraction]:
         The sum, to twice a float's precision: that of integers is exact.
     """
     few = _few_of_the_same_sum(values)
+    # a sum of integers may need more digits than a float has: what it lost is summed once more
     total = math.fsum(few)
     rest = math.fsum([*few, -total])
     centre = float(values[0]) if values.min() == values.max() else total / len(values)
@@ -70,10 +71,11 @@ def _few_of_the_same_sum(values: npt.NDArray[np.float64]) -> list[float]:
     for start in range(0, len(values), 1 << _LOG):
         rest = values[start : start + (1 << _LOG)]
         while (largest := np.abs(rest).max()) > 0:
+            # 1.5, not 1: a negative sum does not leave the binade, in which all have one last bit
             shift = np.ldexp(1.5, np.frexp(largest)[1] + _LOG)
             high = (rest + shift) - shift
             few.append(float(high.sum()))
-            rest = rest - high
+            rest = rest - high  # exact, as they show
     return few
 
 
@@ -99,6 +101,7 @@ def pack_exact(value: Fraction) -> str:
         raise ModelError("only sums and products of floats have an exact form")
     if not value:
         return "0x0p0"
+    # the lowest bit that is set: trailing zeros go into the exponent, so that a value has one form
     shift = (value.numerator & -value.numerator).bit_length() - 1
     exponent = shift - (value.denominator.bit_length() - 1)
     return f"{value.numerator >> shift:#x}p{exponent}"
@@ -112,6 +115,7 @@ def unpack_exact(form: object) -> Fraction:
     ModelError
         It is not such a text, or its number is larger or finer than sums of floats are.
     """
+    # limited before a number is made of it: sums of huge fractions would take the server's time
     found = _FORM.fullmatch(form) if isinstance(form, str) else None
     if found is None or not -_MOST <= (exponent := int(found[2])) <= _MOST:
         raise ModelError("this is not the form of an exact number")

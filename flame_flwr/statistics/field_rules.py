@@ -170,6 +170,7 @@ class Each(FieldRule):
     ) -> tuple[Any, ...]:
         """Merge place by place; each node's places are those of its own order of names."""
         if self.by:
+            # both in the common order of names, whichever either had
             arrange = self.arrange or list
             aligned = [axes[name] for name in self.by]
             one = tuple(one[i] for i in arrange(*(axis.one for axis in aligned)))

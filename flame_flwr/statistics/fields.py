@@ -150,7 +150,7 @@ def each(
             for item in value:
                 check_one(owner, item)
 
-    names = (by,) if isinstance(by, str) else by
+    names = (by,) if isinstance(by, str) else by  # of `by=()`, places have no names
     return {
         KEY: Each(
             rule.merge,
@@ -181,6 +181,7 @@ def merged_fields(one: Statistic, two: Statistic) -> dict[str, Any]:
     """
     owner, rules = type(one).__name__, rules_of(type(one))
     pairs = {name: (getattr(one, name), getattr(two, name)) for name in rules}
+    # before any field is merged: the places of the others are those of the axes
     axes = {
         name: align(owner, rule.what, *pairs[name], rule.key)
         for name, rule in rules.items()

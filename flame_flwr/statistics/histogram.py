@@ -63,6 +63,7 @@ class Histogram(Statistic):
         below = int((present < empty.edges[0]).sum())
         above = int((present > empty.edges[-1]).sum())
         counts = (*inside, below, above, len(column) - len(present))
+        # each row's bin, for rules that count people; only that equal bins are alike matters
         places = np.digitize(column, empty.edges[:-1])  # missing values are behind all others
         places += column > empty.edges[-1]
         return made_of(empty._changed(counts=counts), {}, people_in(values), places)

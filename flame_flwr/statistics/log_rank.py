@@ -148,6 +148,7 @@ class LogRank(Statistic):
                 continue
             for i in groups:
                 expected[i] += Fraction(died * at[i], n)
+                # the hypergeometric variance: Mantel (1966); of one who is left it is 0 by 0
                 for j in groups if n > 1 else ():
                     share = at[i] * ((n if i == j else 0) - at[j])
                     variance[i][j] += Fraction(died * (n - died) * share, (n - 1) * n * n)
@@ -220,6 +221,6 @@ def _quadratic(
 
 
 def _chi2_tail(statistic: float, df: int) -> float:
-    from scipy.special import chdtrc
+    from scipy.special import chdtrc  # chi2.sf, without importing scipy.stats
 
     return float(chdtrc(df, statistic))

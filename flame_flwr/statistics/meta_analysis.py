@@ -43,6 +43,7 @@ class MetaAnalysis(Statistic):
                 raise ModelError("MetaAnalysis: a study is a float, its standard error, and n")
             estimate, error, n = study
             check_counts("MetaAnalysis", n)
+            # its weight, 1 / error**2, and the square of that are still floats
             if not (math.isfinite(estimate) and 1e-75 < error < 1e75):
                 raise ModelError(
                     "MetaAnalysis: an estimate must be finite, its standard error above 0"
@@ -91,7 +92,7 @@ class MetaAnalysis(Statistic):
             "low": estimate - _Z * error,
             "high": estimate + _Z * error,
             "z": z,
-            "p": math.erfc(abs(z) / math.sqrt(2)),
+            "p": math.erfc(abs(z) / math.sqrt(2)),  # two-sided: 2 - 2 * cdf would end at 1e-16
         }
 
     def _mean(self, weights: list[float]) -> float:
@@ -107,6 +108,7 @@ class MetaAnalysis(Statistic):
         mean, total = self._mean(weights), math.fsum(weights)
         pairs = zip(weights, self.studies, strict=True)
         q = math.fsum(weight * (study[0] - mean) ** 2 for weight, study in pairs)
+        # DerSimonian and Laird's moment estimator; below 0 hospitals differ by less than chance
         scale = total - math.fsum(weight**2 for weight in weights) / total
         return max(0.0, (q - df) / scale), q, max(0.0, (q - df) / q) if q else 0.0
 

@@ -120,6 +120,7 @@ class Moments(Statistic):
         """Return ``n``, ``sum``, ``mean``, ``variance`` and ``std``, with ``n - 1``, as pandas."""
         variance = None
         if self.n > 1:
+            # in fractions nothing cancels: below 0 it is only with sums that no data have
             spread = self.squares - self.total * self.total / self.n
             variance = max(0.0, as_float(spread / (self.n - 1)))
         return {
@@ -191,7 +192,7 @@ class Covariance(Statistic):
         sums = [sum_about(column) for column in table.T]
         # about the means, as in Moments
         centred = table - np.array([centre for centre, _ in sums])
-        spread = (centred.T @ centred).tolist()
+        spread = (centred.T @ centred).tolist()  # rounded by BLAS, but of small numbers only
         products = [
             _products(Fraction(spread[i][j]), n, sums[i], sums[j])
             for i in range(len(names))
@@ -273,6 +274,7 @@ def _correlation(spread: list[list[Fraction]]) -> list[list[float | None]]:
         both = spread[i][i] * spread[j][j]
         if spread[i][i] < _SMALLEST or spread[j][j] < _SMALLEST:
             return None
+        # squared, as a root is no fraction; rounded products may give more than 1
         share = min(Fraction(1), spread[i][j] ** 2 / both)
         return 1.0 if i == j else math.copysign(math.sqrt(share), spread[i][j])
 

@@ -96,6 +96,7 @@ def _of_all(values: Any) -> People | None:
     is_mapping = isinstance(values, Mapping)
     if (is_mapping or getattr(values, "ndim", 1) == 2) and known.subject in values:
         return _ids(values[known.subject])
+    # an array has lost its index: in the block of a table it is known by its length
     if not is_mapping and known.rows is not None and len(known.rows) == len(values):
         return known.rows
     index = getattr(values, "index", None)

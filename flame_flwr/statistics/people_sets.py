@@ -179,6 +179,7 @@ def _place(part: People, everybody: People, places: dict[bytes, int]) -> int:
     bits = np.zeros(len(everybody), dtype=bool)
     bits[np.searchsorted(everybody, part)] = True
     packed = np.packbits(bits).tobytes()
+    # many figures are about the same people: each set is told once
     if packed not in places and len(places) >= _MOST_SETS:
         return _NO_SET
     return places.setdefault(packed, len(places))

@@ -160,6 +160,7 @@ class Quantiles(Statistic):
         from ddsketch.mapping import LogarithmicMapping
         from ddsketch.store import DenseStore
 
+        # not a `DDSketch` of values: counts are put where `from_data` found that they belong
         positive, negative, zeros = DenseStore(), DenseStore(), 0
         for place, count in self.buckets:
             if place:

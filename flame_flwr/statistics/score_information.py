@@ -220,6 +220,7 @@ def small_cell(counted: str, cells: Iterable[tuple[str, int, int]], k: int) -> s
         The fewest that may be seen.
     """
     for name, rows, events in cells:
+        # with the events and the rows those without an event are known, too
         counts = [rows] if counted == "rows" else [rows, events, rows - events]
         if any(0 < count < k for count in counts):
             return name

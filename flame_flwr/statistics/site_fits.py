@@ -183,6 +183,7 @@ class SiteFits(Statistic):
 
     def withheld(self) -> Self:
         """Return it without any fit; it is still said whose there are none."""
+        # no rule of one field: a hospital goes from one to the other
         return self._without(self.fits)._changed(suppressed=1)
 
     def with_min_count(self, k: int) -> Self:
@@ -212,4 +213,5 @@ class SiteFits(Statistic):
 
 def is_estimate(estimate: float, error: float) -> bool:
     """Tell whether an estimate is finite, and its standard error one that can be combined."""
+    # its weight, 1 / error**2, and the square of that are still floats
     return math.isfinite(estimate) and 1e-75 < error < 1e75

@@ -76,6 +76,7 @@ class KaplanMeier(Statistic):
         empty = cls.zero(times)
         length, event = followed(durations, events)
         known = ~np.isnan(length) & ~np.isnan(event)
+        # beyond the last time it is the number of times: a place of its own
         place = np.searchsorted(np.array(empty.times), length[known], side="left")
         ended = event[known] == 1
         last = len(empty.times)
@@ -211,6 +212,7 @@ class KaplanMeier(Statistic):
         for ended, n in zip(self.events, self.at_risk(), strict=True):
             if ended:
                 survival *= Fraction(n - ended, n)
+                # where all who are left die, survival is 0, and Greenwood's term has no value
                 total += Fraction(ended, n * (n - ended)) if n > ended else 0
             curve.append((survival, total if survival else None))
         return curve
@@ -282,6 +284,7 @@ def _limits(
     value = float(survival)
     if not 0 < value < 1:  # as before the first event
         return value, value
+    # the limits of log(-log(S)), whose error is that of log(S) by |log(S)|, taken back
     power = math.exp(reach * math.sqrt(as_float(total)) / abs(math.log(value)))
     return value**power, value ** (1 / power)
 

@@ -100,7 +100,7 @@ class ContingencyTable(Statistic):
         np.add.at(counts, places, 1)
         made = empty._changed(counts=tuple(counts.ravel().tolist()))
         people = people_in(rows)
-        cells = np.ravel_multi_index(places, counts.shape)
+        cells = np.ravel_multi_index(places, counts.shape)  # each row's cell, by one number
         return made_of(made, {}, people_in(columns) if people is None else people, cells)
 
     @classmethod

@@ -55,6 +55,7 @@ def _added_by_label(one: Iterable[Entry], two: Iterable[Entry]) -> tuple[Entry, 
     for label, count, shown in (*one, *two):
         key = label_key(label)
         found, had, had_shown = merged.get(key, (label, 0, 0))
+        # 1 at one node and "1" at another are one label, written the same in any order of merging
         merged[key] = prefer(found, label), had + count, had_shown + shown
     return tuple(merged[key] for key in sorted(merged))
 
@@ -217,6 +218,7 @@ class ValueCounts(Statistic):
 
     def withheld(self) -> Self:
         """Return it without any count, and without the labels that were found in the data."""
+        # the rule of `entries` does not see whether these labels are declared
         return self.zero(self.declared)._changed(suppressed=1)
 
     def with_min_count(self, k: int) -> Self:

@@ -175,6 +175,7 @@ def declared_labels(owner: str, found: Any) -> tuple[Label, ...]:
     """
     if isinstance(found, str) or not np.iterable(found):
         raise ModelError(f"{owner}: labels must be a list of labels, such as ['f', 'm']")
+    # With one more, NumPy makes no second axis of labels that are lists: `labels` refuses these.
     read = labels(np.array([*found, None], dtype=object)[:-1])
     if None in read:
         raise ModelError(f"{owner}: a missing value is no label: missing values are counted anyway")

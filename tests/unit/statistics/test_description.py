@@ -22,8 +22,6 @@ from flame_flwr.statistics import (
 
 close = pytest.approx
 
-close = pytest.approx
-
 
 def over(sites, make):
     """What the nodes' statistics say together."""
