@@ -110,10 +110,10 @@ function showLeft() {
 
 function showEgress(part) {
   egress = part;
-  const chosen = $("project").value;
+  const chosen = $("project").value; // the list is made anew, as a study may have come
   $("project").replaceChildren(el("option", { value: "" }, "all"),
     ...(part.projects ?? []).map((name) => el("option", { value: name, selected: name === chosen }, name || "(not named)")));
-  search();
+  search(); // what has left since then may fit, too
 }
 
 function showLedger(ledger) {
