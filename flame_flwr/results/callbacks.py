@@ -39,7 +39,7 @@ class Callback:
     """
 
     def opened(self, record: RunRecord) -> None:
-        """Note that the run is there: its nodes are not known yet."""
+        """Note that the run has begun; its nodes are not known yet."""
 
     def began(self, record: RunRecord, most: int | None) -> None:
         """Note that the first round is about to begin.

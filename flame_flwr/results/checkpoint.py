@@ -218,7 +218,7 @@ class Checkpoint:
 
 
 def _whole(content: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """Return header and body of a checkpoint; ``None`` of what is damaged, or none."""
+    """Return header and body of a checkpoint; ``None`` where it is damaged, or is none."""
     magic, _, rest = content.partition(b"\n")
     text, _, body = rest.partition(b"\n")
     try:

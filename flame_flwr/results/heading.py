@@ -124,7 +124,7 @@ def _folder_of(analyzer: type[Any]) -> Path | None:
 
 
 def _said(folder: Path) -> Heading:
-    """Return what an app says of itself, as far as it is a heading."""
+    """Return the heading in an app's ``pyproject.toml``; what is no text there is left out."""
     app, project = _app(folder), _table(_tables(folder), "project")
     title = app.get("title")
     text = app.get("description") or project.get("description")

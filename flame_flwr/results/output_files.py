@@ -127,7 +127,7 @@ class Outputs:
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """The names that are declared, in order; a single one may be numbered yet."""
+        """The names that are declared, in order; a single one may still get numbers."""
         return (self.names,) if isinstance(self.names, str) else self.names or ()
 
     def render(self, result: Any) -> list[tuple[str, bytes]]:

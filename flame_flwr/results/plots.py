@@ -133,7 +133,7 @@ def _change(history: list[dict[str, Any]]) -> _Drawing | None:
 
 
 def _called(nodes: list[str], hospitals: Mapping[str, str]) -> dict[str, str]:
-    """Return what each node is called; of two with one real name, their own names stand by it."""
+    """Return each node's name as shown: its hospital's, with its own where two have the same."""
     real = [hospitals.get(node, node) for node in nodes]
     # Two nodes of one hospital would share a line, and one of them would be lost.
     return {

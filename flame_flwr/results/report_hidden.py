@@ -14,7 +14,7 @@ __all__ = ["hidden"]
 
 
 def hidden(about: dict[str, Any]) -> list[str]:
-    """Return a sentence for everything that is hidden; one that nothing is, where that is so.
+    """Return a sentence for each thing that is hidden, or the one that nothing is.
 
     Parameters
     ----------

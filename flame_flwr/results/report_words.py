@@ -49,9 +49,9 @@ def failed_nodes(about: dict[str, Any]) -> list[str]:
 
 
 def setting(about: dict[str, Any], name: str) -> str:
-    """Return a setting of the study as it is said; '' where there is none.
+    """Return a setting of the study in words; '' where there is none.
 
-    Of a run of an earlier version, which has no words for it, that it is in ``run.json``.
+    A run of an earlier version has no words for some, and ``run.json`` has these as Python.
     """
     if name in about["in_words"]:
         return str(about["in_words"][name])
@@ -68,7 +68,7 @@ _SAID_SO = re.compile(r"([\w.<>]+) (?:returned True|said so)")
 
 
 def why_stopped(reason: str) -> str:
-    """Return why a run stopped as it is said; a study's own words stay.
+    """Return in words why a run stopped; a study's own words stay.
 
     Examples
     --------

@@ -83,7 +83,7 @@ def run_as_json(
 
 
 def _shown(record: RunRecord) -> dict[str, Any]:
-    """Return what may be shown of a run; of a record that cannot be, that there was a run.
+    """Return what may be shown of a run; where that cannot be written, only that there was one.
 
     A run has taken hours, and part of what it says is nodes' word: no fault of it loses the rest.
     """

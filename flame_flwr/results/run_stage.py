@@ -1,4 +1,4 @@
-"""What a run does at this moment: set by the loop and by what asks the nodes, read by who looks on.
+"""What a run does at this moment: set by the loop and by what asks the nodes, read by watchers.
 
 Setting it costs next to nothing, also for a hundred nodes in a round of a millisecond: the answers
 so far are those of the round's own record, and nothing is called.

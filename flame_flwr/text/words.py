@@ -69,7 +69,7 @@ def member_in_words(name: str, value: object = None) -> str:
 
 
 def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
-    """Return a value as it is said: of what is no plain value, what it is.
+    """Return a value in words: of one that is not plain, its kind.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def value_in_words(value: Any, depth: int = _DEEPEST) -> str:
 
 
 def arguments_in_words(arguments: Mapping[str, Any]) -> str:
-    """Return keyword arguments as they are said.
+    """Return keyword arguments in words.
 
     Examples
     --------

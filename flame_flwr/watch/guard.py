@@ -51,7 +51,7 @@ def new_token() -> str:
 
 
 class Guard:
-    """An ASGI app that lets through to another one what its own page asks, and nothing else.
+    """An ASGI app in front of another one: it lets through what its own page asks, and no more.
 
     The secret is the first part of the path, ``/SECRET/``, so that whatever a page names relative
     to itself has it, and no cookie is needed, which another server on this machine would get.
