@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flame_flwr.aggregation.accumulators import Where
 from flame_flwr.aggregation.answer_groups import AnswerGroups, Taken
+from flame_flwr.aggregation.nesting import MOST_LEVELS, is_nested_too_deeply
 from flame_flwr.aggregation.non_finite import non_finite
 from flame_flwr.aggregation.pytree import key_text, look_up
 from flame_flwr.aggregation.reductions.tree import Tree, declare
@@ -115,9 +116,14 @@ class MergedRound:
         Raises
         ------
         AnswerError
-            A key is missing, a weight is not what it must be, or a number is NaN or infinite: node
-            and key are named, and nothing of the answer is merged.
+            A key is missing, a weight is not what it must be, a number is NaN or infinite, or it is
+            nested too deeply: node and key are named, and nothing of the answer is merged.
         """
+        if is_nested_too_deeply(value):  # before anything that walks through it
+            raise self._place(Tree()).refusal(
+                f"it is nested more than {MOST_LEVELS} levels deep: send lists and dicts of fewer",
+                node,
+            )
         parts: list[_Part] = []
         absent: list[Tree] = []
         self._find_parts(self._tree, node, [value], parts, absent)

@@ -246,3 +246,20 @@ def test_an_unasked_odd_answer_ends_the_merging():
     one.add("b", {"x": [1]})
     with pytest.raises(AnswerError, match="key `x`, b: the nodes' values differ"):
         one.result()
+
+
+@pytest.mark.parametrize("declared", [Sum(), PerNode(), Concat(), Merge(), len])
+@pytest.mark.parametrize("kind", [list, dict])
+def test_an_answer_that_is_nested_too_deeply_costs_its_sender_only(declared, kind):
+    """More levels travel than Python copies; the round goes on without that answer."""
+    value = Total.from_data([2.0]) if isinstance(declared, Merge) else 2.0
+    value = deep = [value] if isinstance(declared, Concat) else value
+    for _ in range(900):
+        deep = [deep] if kind is list else {"a": deep}
+    merged = MergedRound(1, NODES[:3], declare({"x": declared}), finite="error")
+    merged.add(NODES[0], {"x": value})
+    with pytest.raises(AnswerError, match="node-2: it is nested more than 200 levels deep"):
+        merged.add(NODES[1], {"x": deep})
+    merged.add(NODES[2], {"x": value})
+    assert merged.odd_answers() == {}
+    assert merged.result()["x"] is not None
