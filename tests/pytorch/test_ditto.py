@@ -106,7 +106,9 @@ def tensors(arrays):
 def test_both_models_are_scored_in_the_end(analyzer, n):
     tester = run(analyzer)
     common = tensors(tester.result["model"])
-    for node, (_, [personal]) in enumerate(kept()):
+    models = list(kept())
+    assert len(models) == len(n)
+    for node, (_, [personal]) in enumerate(models):
         scores = tester.evaluations[f"node-{node}"]
         assert list(scores) == ["n", "common_loss", "personal_loss"]
         samples = HELD if analyzer is HeldBack else SPLITS[node]

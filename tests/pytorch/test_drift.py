@@ -85,6 +85,7 @@ def test_masked_sums_are_those_of_the_same_grid(kind, analyzer):
     strategies = [kind(convergence=MaxRounds(2), secure=secure) for secure in (False, True)]
     clear, masked = (run(analyzer, strategy=each, splits=THREE).result for each in strategies)
     exact = run(analyzer, strategy=kind(convergence=MaxRounds(2)), splits=THREE).result["model"]
+    assert set(masked["model"]) == set(clear["model"]) == set(exact) != set()
     for name, value in clear["model"].items():
         assert masked["model"][name].tobytes() == value.tobytes(), name
         np.testing.assert_allclose(value, exact[name], rtol=1e-5, atol=1e-6)

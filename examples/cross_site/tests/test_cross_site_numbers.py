@@ -43,6 +43,7 @@ def test_local_scores_of_round_1_are_hospitals_alone(files, table, run, splits):
     """The first fit starts at zero for everybody, so it is also the own model's first epoch."""
     local = [row for row in table(files["rounds.csv"]) if row["model"] == "local"][:4]
     alone = run(splits, settings=COMPARISON[:1], rounds=1).evaluations
+    assert len(local) == 4
     for row in local:
         site = row["site"]
         assert float(row["auc"]) == alone[site][f"own/{site}/auc"]
@@ -50,10 +51,11 @@ def test_local_scores_of_round_1_are_hospitals_alone(files, table, run, splits):
 
 def test_the_evaluation_scores_the_final_model_too(study, files, table):
     last = [row for row in table(files["rounds.csv"]) if row["round"] == "10"]
-    for row in last:
-        if row["model"] == "common":
-            scored = study.evaluations[row["site"]][f"common/{row['setting']}/auc"]
-            assert float(row["auc"]) == scored
+    common = [row for row in last if row["model"] == "common"]
+    assert {row["site"] for row in common} == set(study.evaluations)
+    for row in common:
+        scored = study.evaluations[row["site"]][f"common/{row['setting']}/auc"]
+        assert float(row["auc"]) == scored
 
 
 def test_the_models_file_needs_no_framework(files, contents, study):

@@ -75,6 +75,7 @@ def test_legends_and_labels_are_within_the_picture(drawn, drawing, names):
 @pytest.mark.parametrize("names", [LONG, SHORT, ["hospital", "a", "b"]])
 def test_labels_of_a_heat_map_stay_apart(drawn, names):
     figure, renderer = drawn(plots.draw_sites, names)
+    assert figure.axes
     for axes in figure.axes:
         labels = axes.get_xticklabels()
         boxes = [each.get_window_extent(renderer) for each in labels]

@@ -96,6 +96,7 @@ def test_evaluations_are_those_of_the_plain_loop(study, reference):
 
 
 def test_every_hospital_gains_over_the_majority_class(study):
+    assert len(study.evaluations) == 3
     for answer in study.evaluations:
         assert 0.70 < answer["accuracy"] < 0.86
         assert answer["accuracy"] > answer["majority_accuracy"] + 0.10

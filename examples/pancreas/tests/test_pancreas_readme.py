@@ -23,7 +23,9 @@ def test_the_snippet_runs(tmp_path, monkeypatch, run, splits):
 
 
 def test_the_counts_quoted_are_the_runs(run, splits):
-    for node, score in run(splits).evaluations.items():
+    evaluations = run(splits).evaluations
+    assert len(evaluations) == len(splits)
+    for node, score in evaluations.items():
         assert f"{node}: right for {score['correct']} of {score['n_test']} held-out" in README
 
 

@@ -58,7 +58,9 @@ def test_what_one_centre_prints_is_quoted(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["local.py"])
     runpy.run_path(str(EXAMPLE / "local.py"), run_name="__main__")
     printed = capsys.readouterr().out.splitlines()
-    for line in block(EXAMPLE / "README.md", "local").splitlines():
+    quoted = block(EXAMPLE / "README.md", "local").splitlines()
+    assert quoted
+    for line in quoted:
         near = [other for other in printed if other[:-1] == line[:-1]]
         assert near, line
 

@@ -44,7 +44,9 @@ def written(tmp_path_factory):
 
 def test_command_and_function_write_the_same_bytes(written):
     for number in range(3):
-        for name, content in centre_files(number).items():
+        files = centre_files(number)
+        assert files
+        for name, content in files.items():
             assert (written / f"center_{number}" / name).read_bytes() == content
 
 

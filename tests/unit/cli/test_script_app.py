@@ -11,7 +11,7 @@ import pytest
 from flame_flwr.app_folder import App
 from flame_flwr.cli.script_app import write_app
 from flame_flwr.cli.script_simulation import _data_of_nodes, _export, simulate_script
-from flame_flwr.errors import ConfigError
+from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.script import components
 from flame_flwr.star.script import ScriptError, load_script
 
@@ -154,7 +154,7 @@ def test_errors_are_found_before_flower_starts():
     with pytest.raises(ConfigError, match="say how many nodes with --nodes N"):
         simulate_script("analysis.py")
     write("analysis.py", MODEL.replace("none", "s3"))
-    with pytest.raises(Exception, match="the data folder does not exist") as raised:
+    with pytest.raises(DataError, match="the data folder does not exist") as raised:
         simulate_script("analysis.py", ["nowhere"])
     assert f"in node-0, --data {Path('nowhere').absolute()}" in raised.value.__notes__
     assert not Path("results").exists()

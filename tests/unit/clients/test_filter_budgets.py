@@ -30,6 +30,7 @@ def test_the_budget_of_all_rounds_is_recorded():
         SPLITS, Train, Average, "s3", simple_analysis=False, filters=[rare, noise]
     )
     expected = spent([(noise.mechanism(), ROUNDS), (rare.mechanism(), ROUNDS)])
+    assert len(tester.filters) == len(SPLITS)
     for about in tester.filters.values():
         assert (about["epsilon"], about["delta"]) == (expected.epsilon, 1e-6)
         assert [entry["answers"] for entry in about["filters"]] == [ROUNDS, ROUNDS]

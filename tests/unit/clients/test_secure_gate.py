@@ -174,7 +174,9 @@ def test_nothing_is_said_beside_a_masked_answer():
     """Neither seconds, nor how much data there is, nor what was reported, nor what was done."""
     protected = {"filters": (Clip(1.0, missing="skip"),), "disclosure": (MinCount(2),)}
     plan = NodePlan(Reports, data_type="s3", secure=True, **protected)
-    for content in answers_of(plan, [[{"t.csv": b"age\n50\n"}]] * 3)["train"]:
+    answers = answers_of(plan, [[{"t.csv": b"age\n50\n"}]] * 3)["train"]
+    assert len(answers) == 3
+    for content in answers:
         said = dict(content["fitres.metrics"]), dict(content["fitres.num_examples"])
         assert said == ({}, {"num_examples": 1})
 
@@ -262,6 +264,7 @@ def test_after_masked_rounds_no_scores_leave_unmasked():
 def test_sums_alone_keep_findings_back(secure):
     plan = NodePlan(Reports, data_type="s3", secure=True, expects=(Table("t.csv", min_rows=4),))
     answers = answers_of(plan, [[{"t.csv": b"age\n50\n"}]] * 3, secure=secure)
+    assert len(answers[HELLO]) == 3
     for content in answers[HELLO]:
         found = content["getpropertiesres.properties"]["findings"]
         assert ("fewer than 4 rows" in found) is not bool(secure)

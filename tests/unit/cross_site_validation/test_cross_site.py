@@ -35,7 +35,9 @@ def test_every_model_is_scored_at_every_node(result, predictions):
 def test_the_curves_are_those_of_the_thresholds(result, predictions):
     for model in MODELS:
         y, found = predictions[model]["node-1"]
-        for threshold, false, true in result.roc(model, "node-1"):
+        curve = list(result.roc(model, "node-1"))
+        assert len(curve) == 101
+        for threshold, false, true in curve:
             above = np.floor(found * 100) >= round(threshold * 100)
             assert false == pytest.approx(np.mean(above[y == 0]), abs=1e-12)
             assert true == pytest.approx(np.mean(above[y == 1]), abs=1e-12)

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from flame_flwr.data.kept_files import ANALYSES, LOCAL_STORAGE, FolderFiles
-from flame_flwr.errors import ConfigError
+from flame_flwr.errors import ConfigError, DataError
 
 
 def linked(root, kind):
@@ -76,7 +76,7 @@ def test_no_link_is_read(tmp_path):
     (tmp_path / "secret").write_bytes(b"another's")
     (files.folder / "a").symlink_to(tmp_path / "secret")
 
-    with pytest.raises(Exception, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         files.read("a")
 
 

@@ -302,5 +302,7 @@ def test_a_hospitals_page_links_approval_and_peers(tmp_path, sandbox, count):
 
 
 def test_no_blank_is_left_in_any_text(made):
-    for name, text in contents(made).items():
+    texts = contents(made)
+    assert {"README.md", "server/start.sh"} <= set(texts)
+    for name, text in texts.items():
         assert not re.search(rb"@[A-Z_]+@", text), name

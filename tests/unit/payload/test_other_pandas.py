@@ -72,8 +72,9 @@ def test_a_table_of_another_pandas_keeps_values(name):
 
 
 def test_its_columns_have_dtypes_of_this_pandas():
-    here = table()
-    for path in sorted(WRITTEN.iterdir()):
+    here, files = table(), sorted(WRITTEN.iterdir())
+    assert len(files) >= 2
+    for path in files:
         frame = decode(Payload(path.read_bytes(), ()))
         pd.concat([here, frame])  # and can be put together with one of here
         kinds = {name: dtype.kind for name, dtype in here.dtypes.items()}
@@ -114,7 +115,9 @@ def zones_of_pytz():
 def test_zones_of_pytz_arrive_as_those_of_zoneinfo(monkeypatch):
     moments = zones_of_pytz()
     monkeypatch.setattr(time_zones, "_pytz", lambda: None)
-    for name, moment in decode(encode(moments)).items():
+    found = decode(encode(moments))
+    assert list(found) == list(moments)
+    for name, moment in found.items():
         assert moment.timestamp() == moments[name].timestamp(), name
         assert moment.utcoffset() == moments[name].utcoffset(), name
         assert type(moment.tzinfo).__module__ in ("zoneinfo", "datetime"), name
@@ -124,7 +127,9 @@ def test_zones_of_pytz_come_back_where_used(monkeypatch):
     pytz = pytest.importorskip("pytz")
     moments = zones_of_pytz()
     monkeypatch.setattr(time_zones, "_pytz", lambda: pytz)
-    for name, moment in decode(encode(moments)).items():
+    found = decode(encode(moments))
+    assert list(found) == list(moments)
+    for name, moment in found.items():
         assert moment == moments[name], name
         assert repr(moment) == repr(moments[name]), name
 

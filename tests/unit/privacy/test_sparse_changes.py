@@ -49,12 +49,14 @@ def run(*filters, **more):
 @pytest.mark.parametrize("fraction", [0.01, 0.25])
 def test_same_bits_as_whole_in_fewer_bytes(fraction):
     whole, sparse = run(TopFraction(fraction)), run(TopFraction(fraction, sparse=True))
+    assert set(sparse.result["model"]) == set(whole.result["model"]) != set()
     for name, array in whole.result["model"].items():
         assert sparse.result["model"][name].tobytes() == array.tobytes()
         assert sparse.result["model"][name].dtype == array.dtype
     for number, (one, other) in enumerate(
         zip(whole.record.history, sparse.record.history, strict=True), 1
     ):
+        assert set(one.node_bytes) == set(other.node_bytes) != set()
         for node, nbytes in one.node_bytes.items():
             few = other.node_bytes[node]
             # 2 bytes of a place beside at most 8 of a value, of `fraction` of the numbers of both
@@ -73,8 +75,9 @@ def over_messages(grid_class=LocalGrid, analyzer=Drift, made=strategy, **setting
 
 
 def test_it_is_alike_over_messages():
-    model = over_messages().result["model"]
-    for name, array in run(TopFraction(0.1)).result["model"].items():
+    model, local = over_messages().result["model"], run(TopFraction(0.1)).result["model"]
+    assert set(model) == set(local) != set()
+    for name, array in local.items():
         assert model[name].tobytes() == array.tobytes()
 
 

@@ -82,7 +82,9 @@ def test_replies_are_yielded_as_they_come(nodes, hold, largest, expected, asked)
 def test_replies_know_which_message_they_answer():
     with HesitantGrid(3, hold={1: 1}) as grid:
         sent, _ = push(grid, hellos(grid), "hello")
-        for reply in pull(grid, sent, timeout=5.0, arrivals=Arrivals(grid), what="x"):
+        replies = list(pull(grid, sent, timeout=5.0, arrivals=Arrivals(grid), what="x"))
+        assert len(replies) == 3
+        for reply in replies:
             asked = sent[reply.metadata.reply_to_message_id].metadata.dst_node_id
             assert said(reply) == f"node-{asked - 1}"
 

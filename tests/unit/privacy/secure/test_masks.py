@@ -83,6 +83,7 @@ def test_plain_python_agrees_with_the_standards():
 
 
 def test_session_keys_are_signed_as_specified():
+    assert len(roster().entries) == len(NAMES)
     for entry in roster().entries:
         identity = SecretIdentity(bytes.fromhex(VECTORS["identity seeds"][entry.name]))
         assert identity.public == entry.identity
