@@ -302,8 +302,9 @@ def test_a_vanished_object_is_a_lost_answer(link):
     assert error_of(link, sent).reason == "its answer has not come whole"
 
 
-def test_an_array_of_equal_chunks_arrives(link):
-    sent, array = ask(1), np.zeros(4_000_000)
-    link.push(answer(sent["message-1"], array))
-    np.testing.assert_array_equal(values(taken(link, sent)[1])[0], array)
-    assert link.pulled < 12 * MB
+def test_arrays_of_equal_chunks_arrive(link):
+    sent, arrays = ask(1), [np.zeros(4_000_000), np.zeros(2_000_000)]
+    link.push(answer(sent["message-1"], *arrays))
+    for found, array in zip(values(taken(link, sent)[1]), arrays, strict=True):
+        np.testing.assert_array_equal(found, array)
+    assert link.pulled < 24 * MB
