@@ -161,6 +161,7 @@ def _refuse_shared(chosen: dict[str, list[str]], name: str) -> None:
     """Refuse one file as the answer to two queries: the analysis would count it twice."""
     owners: dict[str, str] = {}
     for query, files in chosen.items():
+        # by the first: two queries have the same files, or none in common
         other = owners.setdefault(files[0], query)
         if other != query:
             names = [f"{quote(each, safe='')}.json" for each in (other, query)]

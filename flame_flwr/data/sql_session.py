@@ -139,6 +139,7 @@ def next_size(size: int, piece: Piece, most: int) -> int:
 
 
 def _piece(columns: Mapping[str, AsCells], rows: Sequence[Sequence[Any]], name: str) -> Piece:
+    # of no rows, zip would give no columns
     by_column = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     piece = {}
     for number, (column, as_cells) in enumerate(columns.items(), start=1):

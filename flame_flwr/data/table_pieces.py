@@ -146,6 +146,7 @@ def unpack(content: bytes) -> Piece:
     >>> unpack(pack({"age": cells_of([54, 61])}))
     {'age': Cells(kind='whole', values=array([54, 61]))}
     """
+    # arrays are not copied here: :func:`as_frame` copies them into a column
     return {
         name: Cells(
             kind, values if isinstance(values, list) else np.frombuffer(values, DTYPES[kind])

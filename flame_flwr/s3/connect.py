@@ -36,6 +36,7 @@ def open_s3(bucket: str, prefix: str, access: Access, patience: Patience) -> S3S
 
     config = _config(bucket, access)
     options = patience.options()
+    # whether http:// may be, `check_endpoint` has decided
     options["allow_http"] = access.endpoint.startswith("http://")
     options.update(_no_redirects(config["endpoint"], access, os.environ))
     if access.certificates:
