@@ -155,6 +155,8 @@ def _parameter(table: Any, what: str) -> Parameter:
         raise ConfigError(f"{what}: its bounds, values and default must be of its type, {kind}")
     if kind == "text" and (not values or {"low", "high"} & table.keys()):
         raise ConfigError(f"{what}: a text has `values`, those that an analysis may give")
+    if {"low", "high"} <= table.keys() and table["low"] > table["high"]:
+        raise ConfigError(f"{what}: its `low` must not be above its `high`")
     made = Parameter(kind, table.get("low"), table.get("high"), tuple(values), table.get("default"))
     if made.default is not None and not made._allows(made.default):
         raise ConfigError(f"{what}: its default must be one that it allows itself")
@@ -166,7 +168,7 @@ def _is_kind(kind: str, value: object) -> bool:
     if isinstance(value, bool | datetime) or not isinstance(value, _KINDS[kind]):
         return False
     # more than 64 bits sqlite3 refuses with an OverflowError, which is not one of its own errors
-    return not isinstance(value, int) or abs(value) < 2**63
+    return abs(value) < 2**63 if isinstance(value, int) else value == value  # and no NaN
 
 
 def _as_date(value: object) -> date | None:

@@ -203,6 +203,8 @@ def test_a_file_that_is_none(tmp_path, dataset, context, files, kind):
         ("{ type = 'whole', low = true }", "must be of its type, whole"),
         ("{ type = 'text' }", "a text has `values`"),
         ("{ type = 'whole', low = 3, default = 2 }", "its default must be one that it allows"),
+        ("{ type = 'whole', low = 3, high = 2 }", "its `low` must not be above its `high`"),
+        ("{ type = 'number', low = nan }", "must be of its type, number"),
     ],
 )
 def test_wrong_parameters(dataset, parameter, message):
