@@ -250,7 +250,7 @@ def test_an_unasked_odd_answer_ends_the_merging():
 
 @pytest.mark.parametrize("declared", [Sum(), PerNode(), Concat(), Merge(), len])
 @pytest.mark.parametrize("kind", [list, dict])
-def test_an_answer_that_is_nested_too_deeply_costs_its_sender_only(declared, kind):
+def test_a_deeply_nested_answer_costs_its_sender(declared, kind):
     """More levels travel than Python copies; the round goes on without that answer."""
     value = Total.from_data([2.0]) if isinstance(declared, Merge) else 2.0
     value = deep = [value] if isinstance(declared, Concat) else value

@@ -207,7 +207,7 @@ def test_a_query_selects_from_splits_of_files():
         data.load("s3", ["b"])
 
 
-def test_a_path_that_cannot_be_is_missing_and_no_crash(context):
+def test_an_impossible_path_is_missing(context):
     location = "file:///srv/a%00b"
     settings = NodeSettings(data=location)
     assert [str(path) for path in missing_paths(settings)] == ["/srv/a\0b"]

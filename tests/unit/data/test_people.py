@@ -42,7 +42,7 @@ def test_an_empty_cell_is_nobody():
     assert counted(Evidence(), [{"visits": frame}], (), "patient").people == 1
 
 
-def test_where_nobody_is_named_there_is_somebody_all_the_same():
+def test_rows_without_names_are_somebodys():
     """Of no people at all, rules let everything be said."""
     nobody = [{"visits.csv": b"patient,age\n,1\n,x\n,3\n"}]
     assert numbers(nobody, VISITS) == (3, 1)
@@ -54,7 +54,7 @@ def test_where_nobody_is_named_there_is_somebody_all_the_same():
         MinCount(5).weigh(replace(counted(Evidence(), nobody, [VISITS]), unseen=1))
 
 
-def test_a_finding_does_not_count_an_empty_cell_as_a_person():
+def test_an_empty_cell_is_no_person():
     text = "patient,age\n" + "".join(f"{person},x\n" for person in ("a", "b", "c", "d", "", ""))
     [odd] = mismatches([VISITS], [{"visits.csv": text.encode()}])
     assert odd.rows == 4

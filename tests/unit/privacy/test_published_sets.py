@@ -149,7 +149,7 @@ def test_counts_are_kept_as_text():
     assert not again.takes_counts([], [of((2, 100))], 5)
 
 
-def test_more_people_than_one_answer_is_about_can_be_read_again():
+def test_more_people_than_one_answers_are_reread():
     account = PublishedSets()
     for start in (0, 300_000):
         people = np.arange(start, start + 300_000, dtype=np.uint64)

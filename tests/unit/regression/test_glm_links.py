@@ -62,7 +62,7 @@ def test_fishers_steps_alone_would_not_arrive(left, right, family, seed):
     check(tester.result, table, family, left, right, 1e-8)
 
 
-def test_columns_that_all_but_cancel_each_other_end_where_rounding_begins():
+def test_nearly_collinear_columns_end_at_rounding():
     """With coefficients of 1e7 a predictor has the digits of 1e-9, and steps shrink no further."""
     table = regression_data.patients(150, 1)
     table["near"] = table["age"] + 3e-8 * np.random.default_rng(2).normal(size=150)
@@ -86,7 +86,7 @@ def test_a_root_as_link_has_positive_predictors_alone():
         GLM("visits ~ age + group", root).test([table[:90], table[90:]], quiet=True)
 
 
-def test_an_outcome_beyond_what_sums_can_hold_says_to_take_another_unit():
+def test_an_outcome_too_large_wants_another_unit():
     table = regression_data.patients(60).assign(cost=lambda rows: rows["cost"] * 1e30)
     with pytest.raises(DataError, match="Give the outcome in another unit"):
         GLM("cost ~ age", "gamma").test([table[:20], table[20:]], quiet=True)

@@ -161,9 +161,7 @@ def test_a_disk_filling_later_loses_no_checkpoint(tmp_path, caplog):
     tmp_path.with_name("away").rename(tmp_path)
 
 
-def test_a_completed_run_stays_so_where_its_checkpoint_cannot_be_removed(
-    serve, tmp_path, monkeypatch, caplog
-):
+def test_an_unremovable_checkpoint_leaves_a_run_completed(serve, tmp_path, monkeypatch, caplog):
     def refused(place):
         raise PermissionError(13, "Permission denied")
 

@@ -43,6 +43,6 @@ class OwnUnit(LINE.analyzer):
 
 
 @pytest.mark.exhaustive  # `make test` sees that it is compared at all
-def test_a_regression_that_differs_from_process_to_process_is_found():
+def test_a_process_dependent_regression_is_found():
     [finding] = check_analysis(OwnUnit, LINE.strategy, [TABLE, TABLE[:5]], raises=False)
     assert (finding.check, finding.severity) == ("repeats", "error")

@@ -93,7 +93,7 @@ def test_moving_to_the_users_folder_is_an_error(home):
     assert f"{home}, a folder of this machine (node-0, round 1)" in error.seen
 
 
-def test_the_checks_own_folder_below_the_users_is_not_the_users(home):
+def test_the_checks_own_folder_is_not_the_users(home):
     def moves(self):
         Path("deep").mkdir()
         os.chdir("deep")

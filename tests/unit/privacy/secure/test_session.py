@@ -246,7 +246,7 @@ def test_full_disk_gives_no_answer(on_disk, folder):
     again().answer(1, "train", b"y" * 32, masking(2.0))  # nothing has left
 
 
-def test_lock_that_others_keep_is_not_waited_for_without_limit(on_disk, folder, monkeypatch):
+def test_a_kept_lock_is_awaited_with_limit(on_disk, folder, monkeypatch):
     """As an analysis without a sandbox may keep it."""
     session, again = on_disk
     monkeypatch.setattr("flame_flwr.privacy.secure.stores._LOCK_LIMIT", 0.0)
