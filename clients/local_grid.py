@@ -47,6 +47,17 @@ class LocalGrid(ProcessGrid):
         By the nodes' addresses.
     contexts : dict of int to Context
         Likewise: what Flower keeps of a node between messages.
+
+    Examples
+    --------
+    >>> from flame_flwr.clients import NodePlan
+    >>> from flame_flwr.star import StarAnalyzer
+    >>> class Count(StarAnalyzer):
+    ...     def analysis_method(self, data, aggregator_results):
+    ...         return 3
+    >>> with LocalGrid(NodePlan(Count), splits=[None, None]) as grid:
+    ...     sorted(grid.get_node_ids())
+    [1, 2]
     """
 
     def __init__(

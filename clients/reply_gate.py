@@ -128,10 +128,8 @@ class ReplyGate:
             passed = self._failures.error(reply)
         else:
             try:
-                answer, said = (
-                    self._reader(kind),
-                    reply if isinstance(reply, FitRes) else reply.content,
-                )
+                answer = self._reader(kind)
+                said = reply if isinstance(reply, FitRes) else reply.content
                 has_limit = self._way.seconds is not None
                 records = self._in_time(lambda: answer(said)) if has_limit else answer(said)
                 passed = Message(RecordDict(records), reply_to=self._message)
