@@ -93,22 +93,35 @@ def request(
         say(f"waiting for approval, until {datetime.now() + timedelta(seconds=within):%d %b %H:%M}")
     asked = {**overrides, "nodes": _asking(nodes, within)}
     states = _ask(folder, federation, asked, say, waits=bool(within))
-    width = max(map(len, states))
-    for node, state in states.items():
-        say(f"  {node:{width}}  {_WORDS.get(state, state)}")
-    given = sum(state == "given" for state in states.values())
-    say(f"{given} of {len(states)} have approved it")
-    if decidable := [node for node, state in states.items() if state in _DECIDABLE]:
-        short = archive.digest[:12]
-        default = RUN_KEYS["project-id"].default
-        project = shlex.quote(str(program.merged(overrides).get("project-id", default)))
-        say(f"At {', '.join(decidable)}: flame-flwr node show {short}, and then")
-        say(f"  flame-flwr node approve {short} --project {project} --until DATE")
+    given = _say_states(states, say)
+    default = RUN_KEYS["project-id"].default
+    project = str(program.merged(overrides).get("project-id", default))
+    _say_how_to_approve(states, archive.digest[:12], project, say)
     refusing = {node: state for node, state in states.items() if state not in ("given", "waits")}
     if refusing:
         why = "; ".join(f"{node} {_WORDS.get(state, state)}" for node, state in refusing.items())
         raise FlameError(f"{archive.title} does not run: {why}")
     return given == len(states)
+
+
+def _say_states(states: Mapping[str, str], say: Callable[[str], object]) -> int:
+    """Say what each hospital has decided, and return how many have approved the app."""
+    width = max(map(len, states))
+    for node, state in states.items():
+        say(f"  {node:{width}}  {_WORDS.get(state, state)}")
+    given = sum(state == "given" for state in states.values())
+    say(f"{given} of {len(states)} have approved it")
+    return given
+
+
+def _say_how_to_approve(
+    states: Mapping[str, str], digest: str, project: str, say: Callable[[str], object]
+) -> None:
+    """Say what the hospitals write that can still approve the app."""
+    decidable = [node for node, state in states.items() if state in _DECIDABLE]
+    if decidable:
+        say(f"At {', '.join(decidable)}: flame-flwr node show {digest}, and then")
+        say(f"  flame-flwr node approve {digest} --project {shlex.quote(project)} --until DATE")
 
 
 def _asking(nodes: Any, within: float) -> str:
