@@ -13,7 +13,9 @@ _CONTAINERS = (dict, list, tuple)
 
 
 def is_nested_too_deeply(value: Any) -> bool:
-    """Tell whether a value has more than :data:`MOST_LEVELS` levels, or contains itself.
+    """Tell whether a value has more than :data:`MOST_LEVELS` levels.
+
+    One that contains itself has no more levels than it has parts: encoding refuses it.
 
     Examples
     --------
@@ -24,6 +26,7 @@ def is_nested_too_deeply(value: Any) -> bool:
     (False, True)
     """
     level, depth = [value] if isinstance(value, _CONTAINERS) else [], 0
+    seen = {id(value)}
     while level and depth < MOST_LEVELS:
         inside = (
             part
@@ -31,6 +34,8 @@ def is_nested_too_deeply(value: Any) -> bool:
             for part in (each.values() if isinstance(each, dict) else each)
             if isinstance(part, _CONTAINERS)
         )
-        # each once: what stands in many places would else be as many on every level
-        level, depth = list({id(part): part for part in inside}.values()), depth + 1
+        # Each once: what stands in many places would else be as many on every level.
+        level = list({id(part): part for part in inside if id(part) not in seen}.values())
+        seen.update(map(id, level))
+        depth += 1
     return bool(level)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from flame_flwr.aggregation.nesting import MOST_LEVELS, is_nested_too_deeply
+from flame_flwr.errors import ModelError
 from flame_flwr.privacy.model_change import Changes
 from flame_flwr.privacy.noise import Noise
 from flame_flwr.privacy.update_filter import UpdateFilter
@@ -50,8 +52,8 @@ def apply_filters(
     Raises
     ------
     ModelError
-        There is nothing to filter, it is not finite, or the aggregate's array has another shape.
-        Nothing leaves then.
+        There is nothing to filter, it is not finite or nested too deeply, or the aggregate's array
+        has another shape. Nothing leaves then.
 
     Examples
     --------
@@ -61,6 +63,11 @@ def apply_filters(
     >>> apply_filters([TopFraction(1 / 3), Clip(2.0)], result, None, 1, "node-0")
     ({'coef': array([2., 0., 0.]), 'n': 42}, [True, True])
     """
+    if is_nested_too_deeply(result):  # before arrays are looked for in it, level by level
+        raise ModelError(
+            f"filters: the result is nested more than {MOST_LEVELS} levels deep: return dicts and "
+            "lists of fewer"
+        )
     changes = Changes(result, aggregate, number)
     applied = [
         # With one seed, too, none share noise: the difference of two answers would take it off.

@@ -310,3 +310,13 @@ def test_what_is_filled_is_filtered():
     filtered = applied([Clip(1.0, keys="a")], {"a": MASKED.filled(0.0), "n": MASKED})
     assert filtered["n"] is MASKED
     np.testing.assert_allclose(filtered["a"], [1 / 10**0.5, 0.0, 3 / 10**0.5], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_a_result_that_is_nested_too_deeply_is_refused(kind):
+    """A thousand levels may be encoded: more than arrays can be looked for in."""
+    deep = np.ones(3)
+    for _ in range(900):
+        deep = [deep] if kind is list else {"a": deep}
+    with pytest.raises(ModelError, match="nested more than 200 levels deep"):
+        applied([Clip(1.0)], deep, None)
