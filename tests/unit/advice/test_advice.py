@@ -94,13 +94,9 @@ def test_the_proposed_flower_was_tried():
     assert untried(f"{version}.0") == ""
 
 
-def test_every_command_exists():
-    for one in of_kind("command"):
-        assert not wrong(one.code.split()), one
-
-
-def test_every_command_of_flowers_exists():
-    for one in of_kind("flwr"):
+@pytest.mark.parametrize("kind", ["command", "flwr"])
+def test_every_command_exists(kind):
+    for one in of_kind(kind):
         assert not wrong(one.code.split()), one
 
 
