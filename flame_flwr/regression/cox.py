@@ -94,6 +94,7 @@ class Cox(Study):
             check_names(**{f"strata[{place}]": name for place, name in enumerate(self._strata)})
         else:
             check_names(strata=self.strata)
+        # no generator: every round reads it again
         if isinstance(self.baseline, str) or not hasattr(self.baseline, "__len__"):
             raise ModelError("baseline must be a list of times, such as [12, 24]")
         if len(self.baseline):
@@ -103,6 +104,7 @@ class Cox(Study):
                 "the left side of Cox's formula is `time, event ~` or `entry, time, event ~`"
             )
         _ = self.outcome
+        # without one formulaic gives every level a column, and their sum is the same for everybody
         if not any(str(term) == "1" for term in self.design.terms):
             raise ModelError(
                 "Cox's model has no intercept in any case: leave the 0 or -1 out of the formula"
@@ -226,6 +228,7 @@ class Cox(Study):
         if not sums.events:
             raise DataError("no hospital has an event: there is nothing to fit")
         information = sums.matrix()
+        # `factorize` would say that no row has it, which is not so
         alike = [repr(name) for j, name in enumerate(sums.columns) if information[j][j] <= 0]
         if alike:
             raise SingularError(
@@ -250,6 +253,7 @@ class Cox(Study):
         params, covariance = original(
             asked["coefficients"], inverse, fit.columns, asked["standard"]
         )
+        # hospitals centre columns in any case: their baseline is that of a row at the centres
         centres, _ = shifts(fit.columns, asked["standard"], centred=True)
         return RegressionResult(
             **self._told(merged, asked),
@@ -258,7 +262,7 @@ class Cox(Study):
             covariance=tuple(map(tuple, covariance.tolist())),
             covariance_type="nonrobust",
             events=fit.events,
-            weights=float(fit.events),
+            weights=float(fit.events),  # for BIC, as R's `logLik.coxph` counts
             llf=float(fit.figure("objective")) / -2,
             baseline=merged.get("baseline"),
             baseline_at=float(centres @ params),

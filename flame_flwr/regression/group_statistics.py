@@ -105,6 +105,7 @@ class GroupStatistics:
                     of |= {"quartiles": sketch["values"], "accuracy": sketch["accuracy"]}
             else:
                 levels = [
+                    # what the other hospitals have would read as all
                     {"level": level, "n": None if some else n, "share": share}
                     for level, (n, some, share) in zip(said, self._levels(name, said), strict=True)
                 ]
@@ -123,9 +124,10 @@ class GroupStatistics:
         found = self.columns[name]
         if "counts" in found:
             figures = found["counts"].result()
-            parts = figures["missing"], figures["other"]
+            parts = figures["missing"], figures["other"]  # `None`: withheld at some hospital
             return None if None in parts else sum(parts)
         values = found["moments"]
+        # with one of the two withheld somewhere, the difference would take those rows for missing
         return None if self.rows.suppressed or values.suppressed else self.rows.rows - values.n
 
     @property
@@ -139,6 +141,7 @@ class GroupStatistics:
         figures = self._moments(name)
         if figures["suppressed"]:
             return None
+        # of no values there is no mean; comparisons look at n first
         return figures["n"], figures["mean"] or 0.0, figures["variance"] or 0.0
 
     def whole_counts(self, name: str) -> list[int] | None:
@@ -170,6 +173,7 @@ class GroupStatistics:
     def _levels(self, name: str, levels: Sequence[Label]) -> list[tuple[int, bool, float | None]]:
         """Return of each level the count that is known, whether there may be more, its share."""
         figures = self.columns[name]["counts"].result()
+        # by the rule of labels: a level 1 that was asked for is also a hospital's "1"
         places, whole = DeclaredLabels(figures["labels"]), self.whole_counts(name)
         total = sum(whole) if whole else 0
         found = []

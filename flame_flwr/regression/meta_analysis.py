@@ -135,6 +135,7 @@ def _check_numbers(study: Study, rows: pd.DataFrame, levels: Mapping[str, Any]) 
     DataError
         A column holds it.
     """
+    # else formulaic would find levels here, and others at the next hospital
     for name in set(study.design.numbers) & set(rows.columns) - set(levels):
         if len(rows) and not is_numeric(rows[name]) and rows[name].dtype.kind != "b":
             raise DataError(

@@ -58,6 +58,7 @@ def _draw_panel(axes: Any, result: MetaAnalysisResult, column: str, sites: list[
     for place, (effect, colour) in enumerate(_BENEATH.items(), len(sites)):
         found = result.to_frame(effect).loc[column]
         low, middle, high = moved(found[["lower 95 %", "coefficient", "upper 95 %"]].astype(float))
+        # a diamond from end to end, widest at the estimate
         axes.fill([low, middle, high, middle], [place, place - 0.3, place, place + 0.3], colour)
     axes.axvline(1 if result.ratio else 0, color="#888888", linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(sites) + 2), [*sites, "fixed", "random"])

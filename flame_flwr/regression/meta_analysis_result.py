@@ -69,8 +69,9 @@ class MetaAnalysisResult:
         frame = frame.astype(dict.fromkeys(frame.columns[1:], float))
         if self.ratio is not None:
             ends = {"": "coefficient", ", lower": "lower 95 %", ", upper": "upper 95 %"}
-            for end, name in ends.items():
-                frame[f"{self.ratio}{end}"] = np.exp(frame[name])
+            with np.errstate(over="ignore"):  # of nearly dependent columns an end may be infinite
+                for end, name in ends.items():
+                    frame[f"{self.ratio}{end}"] = np.exp(frame[name])
         return frame
 
     def sites(self) -> pd.DataFrame:

@@ -183,7 +183,7 @@ def hazards_at(
     moments, deaths = np.unique(time[event], return_counts=True)
     weights = np.exp(predictors - highest)[:, None]
     at_risk = _from_each(weights, time, moments) - _from_each(weights, entry, moments)
-    steps = deaths / at_risk[:, 0] * np.exp(-highest)
+    steps = deaths / at_risk[:, 0] * np.exp(-highest)  # of a row of zeros, as it is defined
     until = np.searchsorted(moments, times, side="right")
     return (
         np.concatenate([[0.0], np.cumsum(steps)])[until],

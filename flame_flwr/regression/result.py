@@ -222,9 +222,10 @@ class RegressionResult:
             }
         )
         if self.ratio is not None:
-            frame[self.ratio] = np.exp(self.params)
-            frame[f"{self.ratio}, lower"] = np.exp(ends[0])
-            frame[f"{self.ratio}, upper"] = np.exp(ends[1])
+            with np.errstate(over="ignore"):  # of nearly dependent columns an end may be infinite
+                frame[self.ratio] = np.exp(self.params)
+                frame[f"{self.ratio}, lower"] = np.exp(ends[0])
+                frame[f"{self.ratio}, upper"] = np.exp(ends[1])
         return frame
 
     def summary(self) -> str:
@@ -264,11 +265,7 @@ class RegressionResult:
 
         return draw(self)
 
-    def __str__(self) -> str:
-        """Return the table."""
-        return self.summary()
-
-    __repr__ = __str__
+    __str__ = __repr__ = summary
 
     def _repr_html_(self) -> str:
         frame = self.to_frame()

@@ -93,6 +93,7 @@ def factorize(
         scales = [_decimal(matrix[i][i]).sqrt() for i in range(p)]
         lower: Matrix = [[] for _ in range(p)]
         pivots: list[Decimal] = []
+        # a loop over decimals: LAPACK's floats would lose what exact sums have, and p is small
         for i in range(p):
             for j in range(i):
                 value = _decimal(matrix[i][j]) / (scales[i] * scales[j])

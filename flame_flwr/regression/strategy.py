@@ -112,6 +112,7 @@ class RegressionStrategy(ReduceStrategy):
         return self.study.result(*self._last)
 
     def _agreed(self, merged: Any, last: Any) -> dict[str, Any]:
+        # rows that a rule withholds are there all the same, and may be enough later
         if not merged["rows"].n and not merged["rows"].suppressed:
             raise DataError(NO_ROWS)
         levels, moments = agreed_design(self.study, merged, secure=last["secure"])

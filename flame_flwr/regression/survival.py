@@ -77,6 +77,7 @@ class Survival(Described):
     def __post_init__(self) -> None:
         """Check what is declared, before anything runs."""
         check_names(durations=self.durations, events=self.events, by=self.by)
+        # a text is a sequence, too: of its letters
         if (self.by is None) != (not self.groups) or isinstance(self.groups, str):
             raise ModelError("by, a column, and groups, a list of its values, go together")
         if not callable(self.table):

@@ -73,7 +73,7 @@ def _draw_curves(axes: Any, result: SurvivalResult) -> None:
 def _draw_curve(axes: Any, curve: KaplanMeier, style: dict[str, str], label: str) -> None:
     """Draw one curve, as far as somebody is observed."""
     risk = np.array(curve.at_risk())
-    times = np.array(curve.times)[risk > 0]
+    times = np.array(curve.times)[risk > 0]  # nobody at risk comes back: these are the first ones
     low, high = (
         np.array([1.0, *limits[: len(times)]], dtype=np.float64) for limits in curve.conf_int()
     )

@@ -76,6 +76,7 @@ class SurvivalResult:
         parts = []
         for group, curve in self.curves.items():
             low, high = curve.conf_int(alpha)
+            # its counts of 0 would read as nobody at risk
             figures = {} if _is_withheld(curve) else curve.result()
             columns = {
                 "group": group,
@@ -109,6 +110,7 @@ class SurvivalResult:
                 _limit("upper", alpha): high,
             }
         frame = pd.DataFrame.from_dict(rows, orient="index")
+        # a column of `None` alone would be one of objects
         return frame.astype(dict.fromkeys(frame.columns[2:], float))
 
     def at_risk(self) -> pd.DataFrame:
@@ -180,7 +182,7 @@ class SurvivalResult:
     # ---- helpers ---------------------------------------------------------------------------
 
     def _tables(self) -> list[tuple[str, pd.DataFrame]]:
-        medians = self.medians().astype(object)
+        medians = self.medians().astype(object)  # columns of floats hold no words
         for group, curve in self.curves.items():
             missing = WITHHELD if _is_withheld(curve) else "not reached" if curve.size else ""
             # only NaN differs from itself

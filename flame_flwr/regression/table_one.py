@@ -156,6 +156,7 @@ class TableOneAnalyzer(StarAnalyzer):
         parts = {EVERYONE: table}
         if study.by is not None:
             known = DeclaredLabels(study.groups)
+            # by the rule of labels: a group 1 is also "1" where a hospital writes it so
             found = table[study.by].map(known.find)
             parts = {name: table[found == place] for place, name in enumerate(study.names)}
         rows = {group: RowCount.from_data(part) for group, part in parts.items()}
@@ -238,7 +239,7 @@ def _is_list(value: Any) -> bool:
 
 def _statistics(part: pd.DataFrame, name: str, asked: str | Sequence[Label]) -> dict[str, Any]:
     values = part[name]
-    with of_rows(part):
+    with of_rows(part):  # a column alone does not say whom its rows are about
         if not isinstance(asked, str):
             return {"counts": ValueCounts.from_data(values, asked)}
         found: dict[str, Any] = {"moments": Moments.from_data(values)}

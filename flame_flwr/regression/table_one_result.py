@@ -83,6 +83,7 @@ class TableOneResult:
         frame = texts(self._parts())
         for head in _HEADS if self.by is not None else _HEADS[:1]:
             said = {row_labels(*item)[0]: self._said(item[0])[head] for item in self.asked.items()}
+            # beside the first of a column's rows alone
             frame[head] = pd.Series(said).reindex(frame.index)
         if hospitals and self.at:
             frame = frame.join(texts(self._hospitals()))
@@ -144,6 +145,7 @@ class TableOneResult:
         return {**self.groups} if self.by is None else {**self.groups, EVERYONE: self.everyone}
 
     def _hospitals(self) -> dict[str, GroupStatistics]:
+        # "at": a hospital may have the name of a group
         return {f"at {node}": _together(groups) for node, groups in self.at.items()}
 
     def _said(self, name: str) -> dict[str, str]:

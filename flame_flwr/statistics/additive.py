@@ -91,6 +91,7 @@ def split_form(
     sums: list[Summand] = []
     try:
         clear = _split_fields(form, how, sums)
+    # whatever a forged form or a forged rule runs into
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError("a statistic is not of the form that its class declares") from error
     return {"statistic": name, **clear}, sums

@@ -57,6 +57,7 @@ class AUC(Statistic):
         check_lengths("AUC", self.positives, self.negatives)
         if type(self.low) is not float or type(self.high) is not float or not self.positives:
             raise ModelError("AUC: low and high must be floats, with at least one bin")
+        # two finite ends may be further apart than a float can say
         if not (math.isfinite(self.high - self.low) and self.low < self.high):
             raise ModelError("AUC: low must be below high, and both finite")
 

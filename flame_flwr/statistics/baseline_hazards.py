@@ -86,6 +86,7 @@ class BaselineHazards(Statistic):
         super().__post_init__()
         for each in self.strata:
             check_lengths("BaselineHazards", self.times, each.hazards)
+            # no events: a rule has looked at them
             check_lengths("BaselineHazards", each.events or self.times, self.times)
 
     @classmethod

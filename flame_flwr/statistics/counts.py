@@ -136,6 +136,7 @@ class Missingness(Statistic):
     def with_min_count(self, k: int) -> Self:
         """Withhold each column that has few rows, few missing values, or few that are there."""
         pairs = zip(self.rows, self.missing, strict=True)
+        # few that are there tell as much as few that are missing
         return self._without([0 < gone < k or 0 < rows - gone < k for rows, gone in pairs])
 
     def _without(self, withheld: list[bool]) -> Self:

@@ -256,5 +256,5 @@ def _(statistic: Description) -> tuple[tuple[str | None, Statistic], ...]:
 
 @with_members.register(Description)
 def _(statistic: Description, members: Sequence[Statistic]) -> Description:
-    given = iter(members)
+    given = iter(members)  # `_each` asks for them in the order of `members`
     return statistic._each(lambda _: next(given))

@@ -213,7 +213,7 @@ class Child(FieldRule):
         return {"fields": {name: rule.how() for name, rule in rules_of(self.kind).items()}}
 
 
-@cache
+@cache  # asked for with every merge, and a class does not change
 def rules_of(kind: type[Statistic]) -> dict[str, FieldRule]:
     """Return the rules of a statistic's fields, by name."""
     return {item.name: item.metadata[KEY] for item in fields(kind) if KEY in item.metadata}

@@ -217,6 +217,7 @@ def check_fields(statistic: Statistic) -> None:
         One cannot.
     """
     owner, rules = type(statistic).__name__, rules_of(type(statistic))
+    # what each is first: what is no tuple has no length to compare
     for name, rule in rules.items():
         if rule.check is not None:
             rule.check(owner, getattr(statistic, name))
@@ -242,7 +243,7 @@ def _coarsen_places(counts: tuple[int, ...], k: int) -> tuple[int, ...] | None:
     moved = coarsen(list(enumerate(counts)), k)
     if moved is None:
         return None
-    found = dict(moved)
+    found = dict(moved)  # a place whose counts have moved away is not in it
     return tuple(found.get(place, 0) for place in range(len(counts)))
 
 

@@ -65,7 +65,7 @@ class Histogram(Statistic):
         counts = (*inside, below, above, len(column) - len(present))
         # each row's bin, for rules that count people; only that equal bins are alike matters
         places = np.digitize(column, empty.edges[:-1])  # missing values are behind all others
-        places += column > empty.edges[-1]
+        places += column > empty.edges[-1]  # the last edge itself is in the last bin
         return made_of(empty._changed(counts=counts), {}, people_in(values), places)
 
     @classmethod

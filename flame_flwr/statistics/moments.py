@@ -108,7 +108,7 @@ class Moments(Statistic):
     def from_data(cls, values: Any) -> Self:
         """Sum a column of numbers and their squares."""
         column, people = present(values)
-        if not len(column):
+        if not len(column):  # no mean to take them relative to
             return cls.zero()
         centre, total = sum_about(column)
         # about the mean: of large values close together, squares would lose the differences

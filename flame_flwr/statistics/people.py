@@ -111,6 +111,7 @@ def _from_tables(values: Any, known: _Known) -> People | None:
     for table in known.tables:
         if name is None or name not in table or not table.index.is_unique:
             continue
+        # by its values, too: what was computed of a column keeps its name and index
         if values.index.isin(table.index).all() and table.loc[values.index, name].equals(values):
             return _ids(table.loc[values.index, known.subject])
     return None

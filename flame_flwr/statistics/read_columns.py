@@ -119,7 +119,7 @@ def _read(content: bytes) -> Iterator[Any]:
         mark = csv.Sniffer().sniff(first[0], ",;\t|").delimiter if first else ","
     except csv.Error:
         mark = ","
-    decimal = "," if mark == ";" else "."
+    decimal = "," if mark == ";" else "."  # as Excel writes it where the comma is the decimal mark
     try:
         yield pd.read_csv(io.BytesIO(content), sep=mark, decimal=decimal, low_memory=False)
     except (ValueError, OverflowError):  # also pandas' own errors, and wrong encodings

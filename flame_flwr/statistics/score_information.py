@@ -178,6 +178,7 @@ class ScoreInformation(Statistic):
     @property
     def parameters(self) -> int:
         """How many columns are not 0 in all rows."""
+        # a level that a hospital does not have is a column of zeros there, and needs no rows
         return sum(bool(self.information[i]) for i in _diagonal(len(self.columns)))
 
     @property
@@ -197,6 +198,7 @@ class ScoreInformation(Statistic):
 
 def _diagonal(p: int) -> list[int]:
     """Return the places of the diagonal in an upper triangle, row by row."""
+    # before row i stand p + (p - 1) + ... numbers, i of these
     return [i * p - i * (i - 1) // 2 for i in range(p)]
 
 

@@ -143,6 +143,7 @@ class SiteFits(Statistic):
     @property
     def columns(self) -> list[str]:
         """The coefficients' names, as the hospital with the most of them has them."""
+        # a hospital leaves out columns that are alike in all of its rows; others keep their order
         longest: list[str] = []
         for fit in sorted(self.fits, key=lambda fit: -len(fit.estimates)):
             known = [name for name, _, _ in fit.estimates]

@@ -146,6 +146,7 @@ class KaplanMeier(Statistic):
         >>> KaplanMeier.from_data([1, 2, 3, 4], [1, 1, 1, 1], times=[1, 2, 3, 4]).quantile(0.75)
         3.0
         """
+        # as floats, a survival of exactly a half may be a bit above it: a later time, then
         wanted = 1 - _probability(probability)
         reached = (
             time

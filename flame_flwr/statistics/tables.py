@@ -101,6 +101,7 @@ class ContingencyTable(Statistic):
         made = empty._changed(counts=tuple(counts.ravel().tolist()))
         people = people_in(rows)
         cells = np.ravel_multi_index(places, counts.shape)  # each row's cell, by one number
+        # either column may be of the table that says whom rows are about
         return made_of(made, {}, people_in(columns) if people is None else people, cells)
 
     @classmethod

@@ -62,7 +62,7 @@ def numbers(values: Any) -> Numbers:
     if array.dtype.kind not in "biuf":
         raise DataError(_NOT_NUMBERS)
     found = array.astype(np.float64)
-    if np.any(np.abs(found) > _LARGEST):
+    if np.any(np.abs(found) > _LARGEST):  # not of NaN, which compares as false
         raise DataError(
             "a column holds infinite values, or numbers beyond 1e150: make them missing (NaN), or "
             "leave their rows out"
@@ -98,6 +98,7 @@ def days(values: Any) -> Numbers | None:
         return None
     import pandas as pd
 
+    # one column may have dates of several zones, as where the clocks change
     column = pd.to_datetime(pd.Series(array), utc=True)
     epoch = pd.Timestamp("1970-01-01", tz="UTC")
     return np.asarray((column - epoch) / pd.Timedelta(days=1), dtype=np.float64)
@@ -134,7 +135,7 @@ def labels(values: Any) -> list[Label | None]:
     DataError
         One is no string, integer, float or bool.
     """
-    if hasattr(values, "to_list"):
+    if hasattr(values, "to_list"):  # Python's own values, also of pandas' extension types
         return [_label(value) for value in values.to_list()]
     return [_label(value) for value in _array(values).tolist()]
 
@@ -150,7 +151,7 @@ def coded_labels(values: Any) -> tuple[npt.NDArray[np.int64], list[Label | None]
     if _is_of_one_type(values):  # pandas finds equal ones quickly, but takes True for 1
         codes, found = values.factorize()
         read = [*map(_label, found.tolist()), None]
-        return np.where(codes < 0, len(found), codes), read
+        return np.where(codes < 0, len(found), codes), read  # -1 is what is missing
     places: dict[tuple[type, Label | None], int] = {}
     kinds = [(type(label), label) for label in labels(values)]
     codes = np.array([places.setdefault(kind, len(places)) for kind in kinds], dtype=np.int64)

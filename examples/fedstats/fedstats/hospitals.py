@@ -52,6 +52,7 @@ def hospital_csv(partition: int, seed: int = SEED) -> bytes:
     order = np.random.default_rng(seed).permutation(sum(SIZES))
     first = sum(SIZES[:partition])
     rows = np.sort(order[first : first + SIZES[partition]])
+    # Windows would end lines in another way: the same bytes everywhere
     return rossi().iloc[rows].to_csv(index=False, lineterminator="\n").encode()
 
 

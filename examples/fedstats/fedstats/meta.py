@@ -73,8 +73,9 @@ def combine(estimates: Values, errors: Values) -> Combined:
     error = np.sqrt(1 / total)
     low, high = normal_interval(estimate, error)
     q = (weight * (estimates - estimate) ** 2).sum(axis=0)
-    df = len(estimates) - 1
+    df = len(estimates) - 1  # one is used up by the common estimate
     unknown = np.full_like(q, np.nan)
+    # also where Q is 0, as of estimates that are all alike
     excess = np.divide(q - df, q, out=np.zeros_like(q), where=q > df)
     return {
         "estimate": estimate,

@@ -205,6 +205,7 @@ def _read(content: bytes) -> pd.DataFrame:
             f"{FILE} is not a table: its lines have different numbers of cells.",
             detail=str(error),
         ) from None
+    # of lines with more cells than names pandas makes the first cells an index, without a word
     if not isinstance(frame.index, pd.RangeIndex):
         raise DataError(f"{FILE} is not a table: its lines have more cells than column names.")
     if frame.empty:

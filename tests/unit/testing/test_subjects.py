@@ -44,5 +44,6 @@ class OwnUnit(LINE.analyzer):
 
 @pytest.mark.exhaustive  # `make test` sees that it is compared at all
 def test_a_process_dependent_regression_is_found():
-    [finding] = check_analysis(OwnUnit, LINE.strategy, [TABLE, TABLE[:5]], raises=False)
+    splits = [TABLE, TABLE[:5]]
+    [finding] = check_analysis(OwnUnit, LINE.strategy, splits, raises=False, seconds=300)
     assert (finding.check, finding.severity) == ("repeats", "error")
