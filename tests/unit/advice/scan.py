@@ -42,6 +42,9 @@ _OPEN, _CLOSE = "\u27e6", "\u27e7"
 _FILLED_IN = re.compile(f"{_OPEN}[^{_CLOSE}]*{_CLOSE}")
 """An expression in the place of a text, of which nothing is written here."""
 
+_NO_MESSAGE = re.compile(r"^[#\[]|\{[^{}]*: [^{}]*;[^{}]*\}")
+"""Comments, tables of TOML, and style sheets."""
+
 _FORM = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
 
 
@@ -102,7 +105,7 @@ def _strings() -> Iterator[tuple[str, str]]:
                 continue
             for node in _walk(ast.parse(path.read_text())):
                 text = _text(node)
-                if text and len(text.split()) > 2 and not text.startswith(("#", "[")):
+                if text and len(text.split()) > 2 and not _NO_MESSAGE.search(text):
                     yield f"{folder.name}/{'/'.join(inside)}:{node.lineno}", " ".join(text.split())
 
 
