@@ -205,8 +205,7 @@ class _ForkServer:
         """Return namespaces that are ready: often those that were made meanwhile."""
         spare, self._spare = self._spare, None
         if spare is not None:
-            # Of another project or after a change of the config it would show other folders.
-            if spare.command == command and spare.is_ready():
+            if spare.fits(command) and spare.is_ready():
                 return spare
             spare.end()
         if not command:

@@ -17,10 +17,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from flame_flwr.folder_trees import identity
 from flame_flwr.node.linux import join_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flame_flwr.folder_trees import Identity
 
 __all__ = ["SandboxError", "SandboxNamespaces"]
 
@@ -48,6 +51,7 @@ class SandboxNamespaces:
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = list(command)
+        self._places = _identities(command)  # first: what is replaced in between is noticed then
         info, theirs = os.pipe()
         try:
             self._bubblewrap = subprocess.Popen(  # noqa: S603  (as the node has found it)
@@ -77,6 +81,14 @@ class SandboxNamespaces:
     def pid(self) -> int:
         """The process that is to be waited for when these end."""
         return self._bubblewrap.pid
+
+    def fits(self, command: Sequence[str]) -> bool:
+        """Tell whether these are what bubblewrap would make of a command now.
+
+        A mount stays what it was made of: of data that a hospital has replaced since, it shows what
+        there was before, and a key that was replaced is not masked any more.
+        """
+        return self.command == list(command) and self._places == _identities(command)
 
     def is_ready(self) -> bool:
         """Wait until the namespaces are there; return whether bubblewrap could make them.
@@ -139,3 +151,14 @@ class SandboxNamespaces:
         if not select.select([descriptor], [], [], left)[0]:
             return b""
         return os.read(descriptor, 4096)
+
+
+def _identities(command: Sequence[str]) -> list[Identity | None]:
+    """Return which files and folders lie at the places that a command names."""
+    return [_identity_of(part) for part in command if part.startswith("/")]
+
+
+def _identity_of(path: str) -> Identity | None:
+    with contextlib.suppress(OSError):
+        return identity(os.stat(path))
+    return None

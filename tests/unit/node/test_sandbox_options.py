@@ -191,6 +191,23 @@ def test_the_session_keyring_is_left(tmp_path):
     assert result == 0
 
 
+@pytest.mark.parametrize(
+    "what", ["data", pytest.param("data/patients.csv", marks=pytest.mark.exhaustive)]
+)
+def test_replaced_data_is_seen_at_once(inside, tmp_path, what):
+    """Also in the sandbox that was made ahead, whose mounts are of what was there then."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "patients.csv").write_text("before")
+    read, place = f"told['read'] = open({str(tmp_path / 'data/patients.csv')!r}).read()", tmp_path
+    assert inside(read, data=str(place / what)) == {"read": "before"}
+    time.sleep(0.5)  # in which the next sandbox is made
+    shutil.copytree(place / "data", place / "new")
+    (place / "new" / "patients.csv").write_text("after")
+    os.rename(place / "data", place / "old")
+    os.rename(place / "new", place / "data")
+    assert inside(read, data=str(place / what)) == {"read": "after"}
+
+
 def test_an_old_number_ends_no_process(monkeypatch):
     """An app can end the sandbox itself, and the kernel gives its processes' numbers anew."""
     namespaces = SandboxNamespaces(bubblewrap(memory=2**28))
