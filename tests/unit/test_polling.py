@@ -24,6 +24,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(polling, "time", clock)
+    monkeypatch.setattr(polling, "_LONGEST_HEAD_START", 0.5)  # the other unit tests have none
     return clock
 
 
