@@ -313,7 +313,7 @@ def test_what_is_filled_is_filtered():
 
 
 @pytest.mark.parametrize("kind", [list, dict])
-def test_a_result_that_is_nested_too_deeply_is_refused(kind):
+def test_a_result_nested_too_deeply_is_refused(kind):
     """A thousand levels may be encoded: more than arrays can be looked for in."""
     deep = np.ones(3)
     for _ in range(900):
