@@ -208,6 +208,23 @@ def test_replaced_data_is_seen_at_once(inside, tmp_path, what):
     assert inside(read, data=str(place / what)) == {"read": "after"}
 
 
+def test_a_replaced_secret_stays_masked(inside, obeying_host, tmp_path, monkeypatch):
+    """A mask lies over a file, and not over its name: so it goes with the file that was there."""
+    secret, new = tmp_path / "node.key", tmp_path / "new"
+    monkeypatch.setattr(obeying_host.sandbox, "_secrets", (secret,))
+    read = f"""
+try:
+    told["read"] = open({str(secret)!r}).read()
+except OSError:
+    told["read"] = ""
+"""
+    for content in ("before", "after"):
+        new.write_text(content)
+        os.replace(new, secret)
+        assert inside(read, data=str(tmp_path)) == {"read": ""}
+        time.sleep(0.5)  # in which the next sandbox is made
+
+
 def test_an_old_number_ends_no_process(monkeypatch):
     """An app can end the sandbox itself, and the kernel gives its processes' numbers anew."""
     namespaces = SandboxNamespaces(bubblewrap(memory=2**28))
