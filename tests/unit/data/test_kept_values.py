@@ -131,7 +131,7 @@ def test_two_processes_at_once_lose_nothing(tmp_path):
         "import numpy as np\n"
         "from flame_flwr.data import open_kept_values\n"
         "store = open_kept_values(sys.argv[1], 'cohort', 'node-0', where='')\n"
-        "for i in range(40):\n"
+        "for i in range(20):\n"
         "    store.save((sys.argv[2], i, np.full(5000, i)), 'a')\n"
         "    for who, number, values in store.load_tag('a'):\n"
         "        assert values.sum() == 5000 * number\n"
@@ -141,8 +141,8 @@ def test_two_processes_at_once_lose_nothing(tmp_path):
     assert [(done.returncode, done.stderr) for done in both] == [(0, "")] * 2
     found = [(who, number) for who, number, _ in folder_store(tmp_path).load_tag("a")]
     for who in "xy":
-        assert [pair for pair in found if pair[0] == who] == [(who, i) for i in range(40)]
-    assert len(files(tmp_path)) == 80
+        assert [pair for pair in found if pair[0] == who] == [(who, i) for i in range(20)]
+    assert len(files(tmp_path)) == 40
 
 
 @pytest.mark.parametrize(
