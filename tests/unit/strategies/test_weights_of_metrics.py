@@ -19,7 +19,7 @@ from flame_flwr.results.run_record import RoundRecord, RunRecord
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 from flame_flwr.strategies import ReduceStrategy, StarStrategy, WeightedFedAvg
 
-# Rows to train and to test with at two hospitals, as in the issue: 90 and 10, 10 and 90.
+# Rows to train and to test with at two hospitals: 90 and 10, 10 and 90.
 TRAIN = [np.linspace(0, 1, 90), np.linspace(5, 9, 10)]
 TEST = [np.linspace(1, 2, 10), np.linspace(-10, -7, 90)]
 SPLITS = list(zip(TRAIN, TEST, strict=True))
