@@ -10,6 +10,7 @@ from flame_flwr.aggregation.accumulators import Where
 from flame_flwr.aggregation.forms import Kinds
 from flame_flwr.errors import FlameError
 from flame_flwr.text.shown_text import one_line, one_line_each
+from flame_flwr.text.words import with_article
 
 if TYPE_CHECKING:
     from flame_flwr.aggregation.accumulators import Forms
@@ -79,8 +80,8 @@ class StatisticForms:
             found[path] = kinds.of(node, value)
         else:
             raise inner.error(
-                f"it sent a {type(value).__name__} where a {self._wanted.__name__} is expected: "
-                "statistics have merge() and result()",
+                f"it sent {with_article(type(value).__name__)} where a statistic "
+                f"({self._wanted.__name__}) is expected: statistics have merge() and result()",
                 node,
             )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flame_flwr.errors import ModelError
-from flame_flwr.star.nodes import StarAnalyzer
+from flame_flwr.star.nodes import StarAggregator, StarAnalyzer
 from flame_flwr.user_code.signatures import check_constructor, check_methods
 
 __all__ = ["check_class", "check_kwargs"]
@@ -42,7 +42,9 @@ def check_class(cls: object, base: type[Any], role: str, kwargs: object) -> Any:
     if not isinstance(cls, type):
         raise ModelError(f"{role} must be a subclass of {base.__name__}, not {cls!r}")
     if not issubclass(cls, base):
-        raise ModelError(f"{role}: {cls.__name__} must be a subclass of {base.__name__}")
+        swapped = issubclass(cls, (StarAnalyzer, StarAggregator))
+        hint = ": the analyzer comes first, then the aggregator" if swapped else ""
+        raise ModelError(f"{role}: {cls.__name__} must be a subclass of {base.__name__}{hint}")
     if issubclass(cls, StarAnalyzer):
         cls._check_bases()
     missing = sorted(getattr(cls, "__abstractmethods__", ()))

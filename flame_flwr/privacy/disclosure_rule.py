@@ -140,7 +140,7 @@ def check_rules(rules: object) -> tuple[DisclosureRule, ...]:
     if not isinstance(rules, list | tuple) or not all(isinstance(r, DisclosureRule) for r in rules):
         raise ModelError(
             "disclosure must be a list of rules, such as [MinCount(5), MaxBins(50), "
-            "MaxRows(200)], from "
-            "flame_flwr.privacy"
+            "MaxRows(200)], from flame_flwr.privacy; what changes numbers, such as Clip(1.0), "
+            "goes in `filters`"
         )
     return tuple(rules)

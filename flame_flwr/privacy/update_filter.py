@@ -190,7 +190,7 @@ def check_filters(filters: object) -> tuple[UpdateFilter, ...]:
             called = f"the class {each.__name__}" if isinstance(each, type) else repr(each)
             raise ModelError(
                 "filters must hold filters of flame_flwr.privacy, such as Clip(1.0), or your own "
-                f"subclasses of UpdateFilter, not {called}"
+                f"subclasses of UpdateFilter, not {called}; disclosure rules go in `disclosure`"
             )
     return tuple(filters)
 

@@ -31,7 +31,7 @@ WRONG = {
     ),
     "aggregator of another base": (
         {"aggregator": Analyzer},
-        "aggregator: Analyzer must be a subclass of StarAggregator",
+        "aggregator: Analyzer must be a subclass of StarAggregator: the analyzer comes first",
     ),
     "no class at all": ({"analyzer": 3}, "analyzer must be a subclass of StarAnalyzer, not 3"),
     "a missing method": (

@@ -17,6 +17,7 @@ from flame_flwr.errors import ConfigError, ModelError, PayloadError
 from flame_flwr.identity import Identity
 from flame_flwr.payload import decode, register_type
 from flame_flwr.privacy import (
+    Clip,
     Disclosure,
     DisclosureRule,
     MaxBins,
@@ -168,9 +169,9 @@ def test_a_strict_node_refuses_scores(context):
 # ---- declared, and in a node's config -------------------------------------------------------
 
 
-@pytest.mark.parametrize("rules", ["MinCount(5)", [5], MinCount, {"MinCount": 5}])
+@pytest.mark.parametrize("rules", ["MinCount(5)", [5], MinCount, {"MinCount": 5}, [Clip(1.0)]])
 def test_a_model_refuses_what_is_no_rule(rules):
-    with pytest.raises(ModelError, match="disclosure must be a list of rules"):
+    with pytest.raises(ModelError, match=r"must be a list of rules.*Clip.* goes in `filters`"):
         StarModel(Ages, Merge, "none", disclosure=rules)
 
 
