@@ -38,6 +38,11 @@ _REFUSED = {
         "give it knots, lower_bound and upper_bound, as numbers; and so constraints, if any",
     ),
 }
+_ELSEWHERE = {
+    "offset": "an offset is an argument of the study, beside the formula",
+    "Q": "write a name with spaces in backticks",
+}
+"""What other formulas write so, and what is written here."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,11 @@ def read_outcome(text: str) -> str:
 
 def _parsed(text: str) -> Any:
     package = formulaic()
+    if "." in re.split(r"[\s+*:()-]", text):
+        raise ModelError(
+            f"the formula {text!r} cannot be read: `.` would be all columns, and hospitals need "
+            "not have the same: name each"
+        )
     try:
         terms = package.Formula(text)
     except Exception as error:  # of many kinds, of formulaic's parser and of Python's
@@ -212,6 +222,8 @@ def _checked_calls(tree: ast.expr, text: str) -> Iterator[tuple[ast.Call, str]]:
             if len(node.args) != 1 or node.keywords or names & {*_LEARNS_MOMENTS, *_KNOTTED, "C"}:
                 raise ModelError(f"{text}: {name} takes one row-wise expression here")
         elif name != "C":
+            if name in _ELSEWHERE:
+                raise ModelError(f"{text}: `{name}` is no function here: {_ELSEWHERE[name]}")
             why = _REFUSED.get(name, _IN_TABLE)
             raise ModelError(f"{text}: {name} may learn from one hospital's rows: {why}")
         yield node, name

@@ -13,6 +13,7 @@ import numpy as np
 from flame_flwr.errors import DataError
 from flame_flwr.regression.sites import INTERCEPT, NO_SITE_EFFECTS, site_of
 from flame_flwr.regression.solving import SMALLEST, factorize
+from flame_flwr.text.suggestions import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,8 +226,8 @@ def _check_separation(path: Path, sums: ScoreInformation, step: Numbers, errors:
     if flat.any() or (errors > _FAR * path.errors).any():
         moving = np.abs(step) > _LONG * np.abs(step).max()
         names = [name for name, moves in zip(sums.columns, moving, strict=True) if moves]
-        terms = [repr(name) for name in names if name != INTERCEPT]
-        who = f"{' and '.join(terms) or 'the terms'} of the formula separate"
+        terms = [name for name in names if name != INTERCEPT]
+        who = f"{listed(terms) if terms else 'the terms'} of the formula separate"
         what = NO_SITE_EFFECTS if any(map(site_of, names)) else _LEAVE_OUT
         raise DataError(
             f"{who}{'s' * (len(terms) == 1)} the outcomes: the larger the coefficients, the larger "

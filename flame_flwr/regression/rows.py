@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["DesignMatrix", "agreed_levels", "agreement", "cell_counts", "check_table"]
 __all__ += ["complete_rows", "design_matrix", "one_csv", "row_values"]
 
+_MOST_LEVELS = 50
+"""Numbers read as text, dates and names of people would be a column of the design for each."""
+
 
 @dataclass(frozen=True)
 class DesignMatrix:
@@ -146,6 +149,13 @@ def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, 
             "with secure sums the levels of categories must be declared: "
             + ", ".join(f"levels={{{name!r}: [...]}}" for name in names)
         )
+    for name in texts - design.levels.keys():
+        if rows[name].nunique() > _MOST_LEVELS:
+            raise DataError(
+                f"the column {name} holds text, and more than {_MOST_LEVELS} different ones: make "
+                f"numbers of it in the table function (pandas.to_numeric), join its levels, or "
+                f"declare them, levels={{{name!r}: [...]}}"
+            )
     found: dict[str, Any] = {"numbers": {}, "labels": {}, "moments": {}}
     cells = {ALL: np.ones(len(rows), dtype=bool)}
     for name in design.numbers:
@@ -276,7 +286,10 @@ def row_values(expression: str, rows: pd.DataFrame) -> Numbers:
         values = matrix.iloc[:, 0]
         labels = str(matrix.columns[0]).endswith("]")  # it has a column for each
     if len(rows) and (labels or not _holds_numbers(values)):
-        raise DataError(f"{expression} must be numbers, and is something else at this node")
+        raise DataError(
+            f"{expression} must be numbers, and is something else at this node: make it 0 and 1, "
+            "or numbers, in the table function"
+        )
     found = numbers(values)
     _check_finite(expression, bool(np.isfinite(found).all()))
     return found

@@ -131,9 +131,7 @@ def test_statistics_of_other_kinds_are_refused(reduce):
         DataError, match=r"key `s`, node-1: it sent a number where a statistic \(Tally\)"
     ):
         reduce({"s": Tally}, [{"s": Tally(1, 1.0)}, {"s": 2.0}])
-    with pytest.raises(
-        DataError, match=r"node-0: it sent a whole number where a stat"
-    ):
+    with pytest.raises(DataError, match=r"node-0: it sent a whole number where a stat"):
         reduce({"s": Merge()}, [{"s": 1}, {"s": 2}])
     with pytest.raises(DataError, match="node-1: the nodes' values differ: node-0 sent a dict w"):
         reduce(Merge(), [{"a": Tally(1, 1.0)}, {}])

@@ -67,6 +67,28 @@ def test_another_kind_of_column_is_its_nodes(column, value, words):
     assert any("node-0" in note for note in caught.value.__notes__)
 
 
+def test_numbers_that_are_text_are_no_levels():
+    sites = [
+        each.assign(age=each["age"] + np.linspace(0, 0.9, len(each))) for each in (HERE, THERE)
+    ]
+    text = [each.assign(age=each["age"].astype(str)) for each in sites]
+    with pytest.raises(
+        DataError, match=r"the column age holds text, .*\(pandas\.to_numeric"
+    ) as caught:
+        GLM("died ~ age", "binomial").test(text, quiet=True)
+    assert any("round 1" in note for note in caught.value.__notes__)
+    levels = {"age": sorted({age for each in text for age in each["age"]})}
+    with pytest.raises(DataError, match=r"and \d+ more of the formula separate"):
+        GLM("died ~ age", "binomial", levels=levels).test(text, quiet=True)
+
+
+def test_a_message_names_few_of_many_columns():
+    table = TABLE.iloc[:120].assign(ward=[f"ward {place % 48:02}" for place in range(120)])
+    table["died"] = (table["ward"] > "ward 09").astype(int)
+    with pytest.raises(DataError, match=r"and \d+ more of the formula separate the outcomes"):
+        GLM("died ~ ward", "binomial").test([table, table], quiet=True)
+
+
 def test_no_more_rows_than_parameters():
     with pytest.raises(DataError, match="have no more rows than parameters"):
         GLM("pain ~ age + sex").test([HERE.iloc[:2], THERE.iloc[:1]], quiet=True)
@@ -81,7 +103,10 @@ def test_no_more_rows_than_parameters():
         ({"formula": "died ~ np.cumsum(age)"}, "row by row"),
         ({"formula": "died ~ scale(center(age))"}, "takes one row-wise expression"),
         ({"formula": "died ~ C(age // 10)"}, "C takes a column"),
-        ({"formula": "died ~ ."}, "cannot be read"),
+        ({"formula": "died ~ ."}, "name each"),
+        ({"formula": "died ~ age + ."}, "name each"),
+        ({"formula": "died ~ age + offset(months)"}, "an offset is an argument of the study"),
+        ({"formula": "died ~ Q('age in years')"}, "in backticks"),
         ({"formula": "age + sex"}, "formula must be a text"),
         ({"formula": "died + age ~ sex"}, "must be one column"),
         ({"formula": "died ~ age", "family": "binomal"}, "there is no 'binomal'"),
