@@ -25,6 +25,11 @@ class Identity:
         The ids of all analyzer nodes, in participant order.
     analysis_id, project_id : str
         What ``flame.get_analysis_id()`` and ``flame.get_project_id()`` return.
+
+    Examples
+    --------
+    >>> Identity("node-0", ("node-0", "node-1")).partners()
+    ['node-1', 'aggregator']
     """
 
     id: str

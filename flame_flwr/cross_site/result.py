@@ -46,6 +46,14 @@ class CrossSiteResult:
     A node that sent nothing, has no rows of one of the classes, or whose rules keep its counts
     back, has NaN. Where rules moved predictions to neighbouring bins, figures are those of the
     moved ones, and :attr:`moved` says so: with few rows they can be far off.
+
+    Examples
+    --------
+    >>> ill, predicted = [False, True, False, True], [0.1, 0.9, 0.6, 0.7]
+    >>> counts = AUC.from_data(ill, predicted, bins=10)
+    >>> found = CrossSiteResult({}, {"node-0": counts}, bins=10)
+    >>> found.figures("common")["auc"], found.shown("accuracy", "common", "node-0")
+    (1.0, '0.750')
     """
 
     own: Mapping[str, Mapping[str, AUC]]

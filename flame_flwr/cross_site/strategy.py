@@ -69,6 +69,30 @@ class CrossSite(ReduceStrategy):
     has a :class:`CrossSiteResult` under ``cross_site``, and ``outputs=CROSS_SITE_FILES`` writes
     its files. A node that misses the first of the two rounds has no own model in it; one that
     misses the second scores none.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import SGDClassifier
+    >>> from flame_flwr.aggregation import MaxRounds
+    >>> from flame_flwr.sklearn import SklearnAnalyzer, SklearnFedAvg
+    >>> from flame_flwr.star import StarModelTester
+    >>> class Fever(SklearnAnalyzer):
+    ...     scaling = True
+    ...
+    ...     def estimator(self):
+    ...         return SGDClassifier(loss="log_loss", random_state=0)
+    ...
+    ...     def dataset(self, data):
+    ...         return [[degrees] for degrees in data], [int(degrees > 38) for degrees in data]
+    ...
+    ...     test_dataset = dataset
+    >>> class Study(CrossSite, SklearnFedAvg):
+    ...     bins = 10
+    >>> hospitals = [[36.5, 37.0, 39.5], [36.0, 38.5, 40.0]]
+    >>> study = Study(convergence=MaxRounds(4))
+    >>> result = StarModelTester(hospitals, Fever, study, "s3", quiet=True).result
+    >>> result["cross_site"].to_frame("auc").loc["common"].to_dict()
+    {'node-0': 1.0, 'node-1': 1.0, 'all': 1.0}
     """
 
     share_own: bool = True

@@ -12,6 +12,7 @@ import numpy as np
 from flame_flwr.errors import DataError
 from flame_flwr.regression.baseline import baseline_frame, survival_frame
 from flame_flwr.regression.group_tests import p_text
+from flame_flwr.regression.json_values import json_value
 from flame_flwr.regression.printed_table import PrintedRow, PrintedTable, page_of
 from flame_flwr.regression.sites import INTERCEPT, intercepts, site_column
 
@@ -62,6 +63,15 @@ class RegressionResult:
         Of Cox's model, where asked for, without secure sums; :attr:`baseline_hazard` has a table.
     baseline_at : float
         The linear predictor of the row that `baseline` is of.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from flame_flwr.regression import GLM
+    >>> ward = pd.DataFrame({"dose": [1.0, 2.0, 3.0, 4.0], "pain": [5.1, 4.0, 3.3, 1.9]})
+    >>> result = GLM("pain ~ dose").test([ward, ward + 1], quiet=True).result
+    >>> result.conf_int().round(2).to_dict("index")["dose"]
+    {0: -1.3, 1: -0.08}
     """
 
     model: str
@@ -240,19 +250,19 @@ class RegressionResult:
     def to_json(self) -> dict[str, Any]:
         """Return all figures as what JSON can hold; what is infinite or no number is ``None``."""
         own = {
-            item.name: _plain(getattr(self, item.name))
+            item.name: json_value(getattr(self, item.name))
             for item in fields(self)
             if item.name not in ("study", "baseline", "baseline_at")
         }
         if self.baseline is not None:
-            own["baseline_hazard"] = _plain(self.baseline_hazard.to_dict("list"))
+            own["baseline_hazard"] = json_value(self.baseline_hazard.to_dict("list"))
             own["baseline_times"] = list(self.baseline.times)
         return own | {
-            "bse": _plain(self.bse.tolist()),
-            "pvalues": _plain(self.pvalues.tolist()),
-            "conf_int": _plain(self.conf_int().to_numpy().tolist()),
-            "aic": _plain(self.aic),
-            "bic": _plain(self.bic),
+            "bse": json_value(self.bse.tolist()),
+            "pvalues": json_value(self.pvalues.tolist()),
+            "conf_int": json_value(self.conf_int().to_numpy().tolist()),
+            "aic": json_value(self.aic),
+            "bic": json_value(self.bic),
             "df_resid": self.df_resid,
         }
 
@@ -337,13 +347,3 @@ def _counted(total: int, at: Mapping[str, int]) -> str:
 
 def _rounded(value: float) -> str:
     return f"{value:.4g}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return (
-        {key: _plain(part) for key, part in value.items()} if isinstance(value, Mapping) else value
-    )

@@ -44,6 +44,17 @@ class TableOneResult:
         By hospital, its groups; empty with secure sums, as nobody knows them then.
     by : str, optional
         The column of groups.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from flame_flwr.regression import TableOne
+    >>> here = pd.DataFrame({"age": [61, 70, 58], "arm": ["a", "b", "a"]})
+    >>> there = pd.DataFrame({"age": [66, 49], "arm": ["b", "b"]})
+    >>> study = TableOne({"age": "mean"}, by="arm", groups=["a", "b"])
+    >>> table = study.test([here, there], quiet=True).result
+    >>> table.to_frame()["b"].to_dict()
+    {'n': '3', 'age, mean (SD)': '61.7 (11.2)'}
     """
 
     asked: Asked

@@ -138,6 +138,12 @@ def test_a_class_to_subclass_has_few_public_methods(room):
         assert len([method for method in own if not method.startswith("_")]) <= 8, name
 
 
+@pytest.mark.parametrize("room", WRITTEN_BY_USERS)
+def test_a_class_to_subclass_has_an_example(room):
+    for name in WRITTEN_BY_USERS[room]:
+        assert ">>> " in (getattr(importlib.import_module(room), name).__doc__ or ""), name
+
+
 def bases_of(code):
     """Yield each class of the framework's that is subclassed there: where it is from, its name."""
     tree = ast.parse(code)

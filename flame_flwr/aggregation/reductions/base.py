@@ -19,7 +19,14 @@ NON_FINITE = one_of(None, *get_args(NonFinite))
 
 @runtime_checkable
 class Mergeable(Protocol):
-    """A statistic that merges, as those of :mod:`flame_flwr.statistics` do."""
+    """A statistic that merges, as those of :mod:`flame_flwr.statistics` do.
+
+    Examples
+    --------
+    >>> from flame_flwr.statistics import RowCount
+    >>> isinstance(RowCount(31), Mergeable), isinstance(31, Mergeable)
+    (True, False)
+    """
 
     def merge(self, other: Any) -> Any:
         """Return the statistic of both data together."""
