@@ -27,7 +27,7 @@ from flame_flwr.privacy.secure.context import IN_PROCESS, app_digest
 from flame_flwr.privacy.secure.identities import Identities, SecretIdentity
 from flame_flwr.privacy.secure.part import Rules, SecurePart
 from flame_flwr.privacy.secure.session import SecureSession
-from flame_flwr.privacy.secure.stores import FILE, LOST, FolderStore, refused
+from flame_flwr.privacy.secure.session_stores import FILE, LOST, FolderStore, refused
 from flame_flwr.running_app import app_files
 from flame_flwr.transport.read_reply import SUMS
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from flame_flwr.payload import Payload
     from flame_flwr.privacy.secure.part import Question
     from flame_flwr.privacy.secure.session import Kind
-    from flame_flwr.privacy.secure.stores import SessionStore
+    from flame_flwr.privacy.secure.session_stores import SessionStore
 
 __all__ = ["SecureGate", "aggregate_in"]
 

@@ -28,10 +28,10 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TooLargeError", "lean_arrays"]
+__all__ = ["MessageTooLargeError", "lean_arrays"]
 
 
-class TooLargeError(Exception):
+class MessageTooLargeError(Exception):
     """A reply has more bytes than may be, or grows to more when it is put together."""
 
 
@@ -94,4 +94,4 @@ class _LeanArray:
             return
         self._left -= size
         if self._left < 0:
-            raise TooLargeError
+            raise MessageTooLargeError

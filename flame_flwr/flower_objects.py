@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import Error, RecordDict
 
 from flame_flwr.flower import message_like
-from flame_flwr.flower_arrays import TooLargeError, lean_arrays
+from flame_flwr.flower_arrays import MessageTooLargeError, lean_arrays
 from flame_flwr.flower_single_record import SINGLE, single_record
 from flame_flwr.installed.versions import moved
 
@@ -171,7 +171,7 @@ class ArrivingReply:
 
         Raises
         ------
-        TooLargeError
+        MessageTooLargeError
             It has more, or would have when it is put together.
         """
         try:
@@ -189,7 +189,7 @@ class ArrivingReply:
     def _gather(self) -> bool:
         """Pull some objects; return whether all are there."""
         if self._too_many:
-            raise TooLargeError
+            raise MessageTooLargeError
         # A part at a time, so that one large reply does not keep the others waiting.
         pulled = count = 0
         while self._pending and pulled < _AT_A_TIME and count < _OBJECTS_AT_A_TIME:
@@ -210,7 +210,7 @@ class ArrivingReply:
             self._contents[key], self._sizes[key] = content, len(content)
             pulled, count = pulled + len(content), count + 1
             if self.received > self._most:
-                raise TooLargeError
+                raise MessageTooLargeError
         return not self._pending
 
     def let_go(self) -> None:
@@ -230,7 +230,7 @@ class ArrivingReply:
                 whole = message_like(self._bare, RecordDict({SINGLE: whole}))
             content = whole.content if whole.has_content() else None
             said = None if content is not None else whole.error
-        except TooLargeError:
+        except MessageTooLargeError:
             raise
         except Exception as error:  # of any type and depth: the bytes are the node's
             return self.failed(UNREADABLE, unreadable(error))
@@ -264,7 +264,7 @@ def _check_records(contents: dict[str, bytes]) -> None:
         else:
             other += len(content)
     if other > SMALL or described > SMALL + bulk // 8:
-        raise TooLargeError
+        raise MessageTooLargeError
 
 
 @contextmanager
@@ -277,7 +277,7 @@ def _bounded_responses(grid: Any, most: int) -> Iterator[None]:
     def check(response: Any) -> None:
         if int(response.headers.get("content-length", 0)) > most:
             response.close()
-            raise TooLargeError
+            raise MessageTooLargeError
 
     client.event_hooks = {**hooks, "response": [*hooks["response"], check]}
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from flame_flwr.aggregation.accumulators import KeptForLater, TooLargeError, Where
-from flame_flwr.aggregation.forms import Place, find_odd, said_of
+from flame_flwr.aggregation.forms import PartPath, find_odd, said_of
 from flame_flwr.aggregation.pytree import flatten
 from flame_flwr.errors import AnswerError
 
@@ -39,7 +39,7 @@ class _Group:
     large, by path.
     """
 
-    forms: dict[Place, Hashable]
+    forms: dict[PartPath, Hashable]
     large: dict[Path, float]
     accumulators: dict[Path, Any]
     nodes: list[str]
@@ -84,7 +84,7 @@ class AnswerGroups:
         DataError
             A part cannot be merged, whatever others sent: nothing is.
         """
-        forms: dict[Place, Hashable] = {}
+        forms: dict[PartPath, Hashable] = {}
         large: dict[Path, float] = {}
         for path, value, weight in answer:
             found, size = self._looked_at(path, node, value, weight)
@@ -156,7 +156,7 @@ class AnswerGroups:
             odd[node] = said_of(misfit, node, place, mend)
         return odd
 
-    def _is_last(self, place: Place, form: Hashable) -> bool:
+    def _is_last(self, place: PartPath, form: Hashable) -> bool:
         """Tell whether the last aggregate has a form."""
         path, inner = place
         try:

@@ -17,9 +17,9 @@ from flame_flwr.text.shown_text import one_line
 if TYPE_CHECKING:
     from flame_flwr.aggregation.accumulators import Where
 
-__all__ = ["Kinds", "Misfit", "Place", "find_odd", "said_of"]
+__all__ = ["Kinds", "Misfit", "PartPath", "find_odd", "said_of"]
 
-Place = tuple[tuple[Any, ...], tuple[Any, ...]]
+PartPath = tuple[tuple[Any, ...], tuple[Any, ...]]
 """A reduction's path, and the path within the value that it merges."""
 
 _MEND = "Mend it on the nodes"
@@ -79,20 +79,20 @@ class Misfit(NamedTuple):
 
     Attributes
     ----------
-    place : Place
+    place : PartPath
         The key.
     groups : list of tuple
         The forms and who sent them, that which counts first.
     """
 
-    place: Place
+    place: PartPath
     groups: list[tuple[Hashable, list[str]]]
 
 
 def find_odd(
     nodes: Sequence[str],
-    forms: Mapping[str, Mapping[Place, Hashable]],
-    is_last: Callable[[Place, Hashable], bool],
+    forms: Mapping[str, Mapping[PartPath, Hashable]],
+    is_last: Callable[[PartPath, Hashable], bool],
 ) -> dict[str, Misfit]:
     """Return the nodes whose answers cannot be merged with the others', in participant order.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flame_flwr.aggregation.forms import Place, find_odd
+from flame_flwr.aggregation.forms import PartPath, find_odd
 from flame_flwr.text.shown_text import one_line
 
 __all__ = ["other_forms"]
@@ -59,7 +59,7 @@ def _said(forms: dict[str, str], path: tuple[Any, ...]) -> str:
     return f"{odd}, and {', '.join(most)} {forms[most[0]]}"
 
 
-def _never(place: Place, form: Hashable) -> bool:
+def _never(place: PartPath, form: Hashable) -> bool:
     return False
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from flame_flwr.privacy.audit_verify import Verified
 
-__all__ = ["Wanted", "show_log", "show_verified"]
+__all__ = ["LineFilter", "show_log", "show_verified"]
 
 _LONGEST = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LineFilter:
     """Which lines of an audit log are shown; an empty field leaves nothing out.
 
     Parameters
@@ -47,7 +47,7 @@ class Wanted:
 
         Examples
         --------
-        >>> Wanted(day="2026-11").has({"time": "2026-11-29T12:00:00.000+00:00"})
+        >>> LineFilter(day="2026-11").has({"time": "2026-11-29T12:00:00.000+00:00"})
         True
         """
         exact = {"project": self.project, "run": self.run, "node": self.node}
@@ -56,14 +56,14 @@ class Wanted:
         )
 
 
-def show_log(entries: Iterable[Mapping[str, Any]], wanted: Wanted) -> None:
+def show_log(entries: Iterable[Mapping[str, Any]], wanted: LineFilter) -> None:
     """Print the lines that are wanted, under a heading for each run.
 
     Parameters
     ----------
     entries : iterable of mappings
         The lines, in this order.
-    wanted : Wanted
+    wanted : LineFilter
         Which of them.
     """
     models = _Models()

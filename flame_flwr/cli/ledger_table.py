@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flame_flwr.config import NodeSettings
     from flame_flwr.privacy.answer_cost import Cost
-    from flame_flwr.privacy.ledger import Account, Ledger, Limits
+    from flame_flwr.privacy.ledger import Account, Ledger, LedgerLimits
 
 __all__ = ["show_ledger"]
 
@@ -65,7 +65,7 @@ def _cells(project: str, answers: int, on_this_day: int, cost: Cost) -> list[str
     return [project, *(f"{number:,}" for number in numbers), f"{cost.epsilon:.3g}"]
 
 
-def _limits(limits: Limits | None) -> Iterator[str]:
+def _limits(limits: LedgerLimits | None) -> Iterator[str]:
     if limits is not None and limits.answers_per_day:
         yield f"{limits.answers_per_day:,} answers a day"
     if limits is not None and limits.epsilon_total:

@@ -92,7 +92,7 @@ def show_log(
         audit_table.show_verified(path, found)
     else:
         _check_day(day)
-        wanted = audit_table.Wanted(project=project, run=run, node=name, day=day)
+        wanted = audit_table.LineFilter(project=project, run=run, node=name, day=day)
         audit_table.show_log(read_entries(path), wanted)
 
 

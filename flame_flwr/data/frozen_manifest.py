@@ -19,7 +19,7 @@ from flame_flwr.labels import is_missing
 from flame_flwr.privacy.evidence import Evidence
 from flame_flwr.text.textfiles import decode_text
 
-__all__ = ["Digest", "Manifest", "Totals", "Wanted"]
+__all__ = ["Digest", "FrozenTotals", "Manifest", "Wanted"]
 
 _DAY = 86400.0
 
@@ -178,7 +178,7 @@ class Digest:
 
 
 @dataclass
-class Totals:
+class FrozenTotals:
     """How much there is in contents that are added one by one.
 
     Parameters

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.data.frozen_figures import FrozenFigures
-from flame_flwr.data.frozen_manifest import Digest, Manifest, Totals, Wanted
+from flame_flwr.data.frozen_manifest import Digest, FrozenTotals, Manifest, Wanted
 from flame_flwr.data.kept_files import FolderFiles
 from flame_flwr.data.spool import Spool
 from flame_flwr.errors import ConfigError, DataError
@@ -172,7 +172,7 @@ class FrozenStore:
                 "all frozen data of this node would be larger than `freeze-gb` in its config: "
                 "`flame-flwr data drop` removes what is not needed any more"
             )
-        digest, totals = Digest(), Totals(wanted.kind, wanted.subject)
+        digest, totals = Digest(), FrozenTotals(wanted.kind, wanted.subject)
         temporary = tempfile.mkdtemp(prefix=".part-", dir=files.folder)
         try:
             names = _write(Path(temporary), _noted(found, spool, digest, totals))
@@ -206,7 +206,7 @@ class FrozenStore:
 
 
 def _noted(
-    found: dict[str, list[Any]], spool: Spool, digest: Digest, totals: Totals
+    found: dict[str, list[Any]], spool: Spool, digest: Digest, totals: FrozenTotals
 ) -> Iterator[tuple[str, bytes]]:
     for key, parts in found.items():
         for place, size in parts:
@@ -216,7 +216,9 @@ def _noted(
             yield key, content
 
 
-def _manifest(wanted: Wanted, digest: Digest, totals: Totals, files: tuple[str, ...]) -> Manifest:
+def _manifest(
+    wanted: Wanted, digest: Digest, totals: FrozenTotals, files: tuple[str, ...]
+) -> Manifest:
     return Manifest(
         project=wanted.project,
         name=wanted.name,

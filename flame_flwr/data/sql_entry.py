@@ -13,7 +13,7 @@ from flame_flwr.errors import ConfigError
 from flame_flwr.files import os_errors_as
 from flame_flwr.text.textfiles import decode_text
 
-__all__ = ["SQL_KEYS", "Limits", "SqlEntry", "read_sql"]
+__all__ = ["SQL_KEYS", "ReadLimits", "SqlEntry", "read_sql"]
 
 SQL_KEYS = {
     "query": ConfigKey(str, "", is_path=True),
@@ -30,7 +30,7 @@ SQL_KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ReadLimits:
     """What one reading may take.
 
     Parameters
@@ -61,7 +61,7 @@ class SqlEntry:
         columns that may be read.
     parameters : dict of str to Parameter
         What the query takes.
-    limits : Limits
+    limits : ReadLimits
         What one reading may take.
     subject : str
         The column that says whom a row is about.
@@ -76,7 +76,7 @@ class SqlEntry:
     query: Path | None = None
     tables: Mapping[str, tuple[str, list[str]]] = field(default_factory=dict)
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    limits: Limits = Limits(10_000_000, 2000, 600)
+    limits: ReadLimits = ReadLimits(10_000_000, 2000, 600)
     subject: str = ""
 
     @classmethod
@@ -98,7 +98,7 @@ class SqlEntry:
             options.get(key, SQL_KEYS[key].default) for key in ("max-rows", "max-mb", "timeout")
         ]
         path = Path(query) if query else None
-        return cls(path, _tables(tables, what), parameters, Limits(*limits), subject)
+        return cls(path, _tables(tables, what), parameters, ReadLimits(*limits), subject)
 
 
 def read_sql(path: Path, name: str) -> str:

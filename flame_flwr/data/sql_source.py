@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flame_flwr.data.sql_entry import Limits, SqlEntry
+from flame_flwr.data.sql_entry import ReadLimits, SqlEntry
 from flame_flwr.data.sql_session import no_type_for
 from flame_flwr.data.sql_statements import statements
 from flame_flwr.data.table_pieces import Piece, as_frame, merged, pack, rows_of
@@ -118,7 +118,7 @@ class SqlSource:
 class _Limit:
     """What one reading may still take."""
 
-    def __init__(self, limits: Limits, name: str) -> None:
+    def __init__(self, limits: ReadLimits, name: str) -> None:
         self._limits = limits
         self._name = name
         self._rows = self._bytes = 0

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from flame_flwr.data.fhir_server import FhirSource
     from flame_flwr.data.source import DataKind, RemoteSource, Source, SourceData
 
-__all__ = ["DataService", "MessageData", "Reply"]
+__all__ = ["DataReply", "DataService", "MessageData"]
 
 _T = TypeVar("_T")
 _ERRORS = (ConfigError, DataError, UnavailableError)
 
 
 @dataclass(frozen=True)
-class Reply:
+class DataReply:
     """What a question is answered with.
 
     Parameters
@@ -117,7 +117,7 @@ class MessageData:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._opened: dict[str, SourceData] = {}
 
-    def answer(self, question: Mapping[str, Any]) -> Reply:
+    def answer(self, question: Mapping[str, Any]) -> DataReply:
         """Answer one question of the message's process.
 
         Raises
@@ -139,16 +139,16 @@ class MessageData:
             why = f"the node could not read its data ({type(error).__name__}); its log says why"
             return _failed("DataError", DataError(why))
 
-    def _answer(self, asked: Question) -> Reply:
+    def _answer(self, asked: Question) -> DataReply:
         if asked.what == "sources":
-            return Reply(
+            return DataReply(
                 {"sources": [_described(each) for each in self._open(asked.opened).sources]}
             )
         source = self._remote(asked)
         if asked.what == "check":
             self._in_time(source, lambda: source.check(asked.kind, asked.keys))
             self._note_frozen(source, asked)
-            return Reply({})
+            return DataReply({})
         if asked.what == "get":
             return self._get(cast("FhirSource", source), asked)
         return self._read(source, asked)
@@ -175,7 +175,7 @@ class MessageData:
             raise RefusedError(NOT_HAD, "a question about a source that the node does not read")
         return cast("RemoteSource", source)
 
-    def _read(self, source: RemoteSource, asked: Question) -> Reply:
+    def _read(self, source: RemoteSource, asked: Question) -> DataReply:
         """Return what a source holds, read once in a run."""
         run_id = self._context.run_id
         query = (source.type, source.where, asked.opened, asked.source, asked.kind, asked.keys)
@@ -202,7 +202,7 @@ class MessageData:
         if self._changes.has_changed(run_id, what, source.name, seen):
             self.has_changed = True
 
-    def _get(self, source: FhirSource, asked: Question) -> Reply:
+    def _get(self, source: FhirSource, asked: Question) -> DataReply:
         """Make a request to a FHIR server."""
         import httpx
 
@@ -211,10 +211,10 @@ class MessageData:
                 source, lambda spool: source.forward(asked.url, dict(asked.headers), spool.write)
             )
         except httpx.RequestError as error:
-            return Reply({"no-answer": [type(error).__name__, str(error)]})
+            return DataReply({"no-answer": [type(error).__name__, str(error)]})
         try:
             told = {"status": status, "headers": headers, "size": spool.size}
-            return Reply(told, spool.open())
+            return DataReply(told, spool.open())
         finally:
             spool.close()
 
@@ -279,10 +279,10 @@ def _contents(
             yield key, spool.read(place, size)
 
 
-def _found(fetched: tuple[Mapping[str, list[tuple[int, int]]], Spool]) -> Reply:
+def _found(fetched: tuple[Mapping[str, list[tuple[int, int]]], Spool]) -> DataReply:
     found, spool = fetched
-    return Reply({"found": list(found.items())}, spool.open())
+    return DataReply({"found": list(found.items())}, spool.open())
 
 
-def _failed(kind: str, error: FlameError) -> Reply:
-    return Reply({"error": [kind, error.message, error.detail]})
+def _failed(kind: str, error: FlameError) -> DataReply:
+    return DataReply({"error": [kind, error.message, error.detail]})

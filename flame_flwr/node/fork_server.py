@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 from flame_flwr.node import linux, message_process
 from flame_flwr.node.limits import Limits
 from flame_flwr.node.message_scratch import MessageScratch
-from flame_flwr.node.message_watch import MessageWatch
+from flame_flwr.node.message_usage import MessageUsage
 from flame_flwr.node.output_limit import Allowance, MessageOutput
 from flame_flwr.node.process_tree import children_of, tasks_of_user
 from flame_flwr.node.sandbox_namespaces import SandboxError, SandboxNamespaces
@@ -96,7 +96,7 @@ def preload(names: Iterable[str]) -> dict[str, str]:
 class _MessageProcess:
     """One message's process, and what is to be done when it ends."""
 
-    watch: MessageWatch
+    usage: MessageUsage
     output: MessageOutput
     scratch: MessageScratch
     sandbox: SandboxNamespaces | None
@@ -110,7 +110,7 @@ class _MessageProcess:
     def close(self) -> None:
         """Let go of what it had; its processes have ended."""
         self.output.close()
-        self.watch.close()
+        self.usage.close()
         self.scratch.remove()
 
 
@@ -182,8 +182,8 @@ class _ForkServer:
             scratch = MessageScratch()
             undo.callback(scratch.remove)
             # In a sandbox temporary files are in memory, and count there.
-            watch = MessageWatch(limits, scratch.handle if sandbox is None else None)
-            undo.callback(watch.close)
+            usage = MessageUsage(limits, scratch.handle if sandbox is None else None)
+            undo.callback(usage.close)
             read, write = os.pipe()
             undo.callback(os.close, read)
             undo.callback(os.close, write)
@@ -197,7 +197,7 @@ class _ForkServer:
             _become_message_process(message, write, limits, sandbox, path, fence, self._tasks)
         os.close(write)
         self._processes[pid] = _MessageProcess(
-            watch, MessageOutput(read, self._allowance), scratch, sandbox
+            usage, MessageOutput(read, self._allowance), scratch, sandbox
         )
         self.say(event="started", pid=pid)
 
@@ -218,7 +218,7 @@ class _ForkServer:
 
     def _hold_to_limits(self) -> None:
         for pid, process in self._processes.items():
-            if not process.limit and (limit := process.watch.exceeded()):
+            if not process.limit and (limit := process.usage.exceeded()):
                 process.limit = limit
                 self._end(pid)
 
@@ -227,7 +227,7 @@ class _ForkServer:
         process = self._processes[pid]
         if process.sandbox is not None:
             process.sandbox.end()
-        _kill(process.watch.all_processes())
+        _kill(process.usage.all_processes())
 
     def _reap(self) -> None:
         """Tell the node which processes have ended, and end what they left behind."""

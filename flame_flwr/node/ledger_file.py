@@ -17,7 +17,7 @@ from flame_flwr.errors import ConfigError
 from flame_flwr.files import reason_of, write_whole
 from flame_flwr.log import logger
 from flame_flwr.node.gate_folder import GateFolder
-from flame_flwr.privacy.ledger import Ledger, Limits
+from flame_flwr.privacy.ledger import Ledger, LedgerLimits
 from flame_flwr.text.textfiles import decode_text
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class NodeLedger:
 
     def _is_kept(self) -> bool:
         """Tell whether this node has a ledger: one without approvals need not."""
-        if not self._settings.state_dir and any(map(Limits.any, self._limits.values())):
+        if not self._settings.state_dir and any(map(LedgerLimits.any, self._limits.values())):
             raise ConfigError(_NOWHERE)
         return bool(self._settings.state_dir)
 
@@ -120,22 +120,22 @@ class NodeLedger:
         return NodeSettings.from_config(self._context.node_config)
 
     @cached_property
-    def _limits(self) -> Mapping[str, Limits]:
+    def _limits(self) -> Mapping[str, LedgerLimits]:
         return limits_of(
             self._settings,
             datasets_of(self._settings, RunSettings.from_config(self._context.run_config)),
         )
 
 
-def limits_of(settings: NodeSettings, datasets: list[Dataset]) -> dict[str, Limits]:
+def limits_of(settings: NodeSettings, datasets: list[Dataset]) -> dict[str, LedgerLimits]:
     """Return how much may leave of datasets, by name: what the registry says goes first.
 
     Of a node without a registry it is what its `data` names; so it is of a run that finds nothing
     in the registry, as an answer is counted in any case.
     """
-    node = Limits(settings.answers_per_day, settings.epsilon_total)
+    node = LedgerLimits(settings.answers_per_day, settings.epsilon_total)
     return {
-        each.name: Limits(
+        each.name: LedgerLimits(
             each.options.get("answers-per-day", node.answers_per_day),
             float(each.options.get("epsilon-total", node.epsilon_total)),
         )
@@ -162,7 +162,7 @@ def check_ledger(settings: NodeSettings) -> None:
 def has_limits(settings: NodeSettings) -> bool:
     """Tell whether a node's config or its registry limits what may leave."""
     limits = limits_of(settings, registered(settings)).values()
-    return any(map(Limits.any, limits))
+    return any(map(LedgerLimits.any, limits))
 
 
 def trouble_with_ledger(settings: NodeSettings) -> str:

@@ -12,7 +12,7 @@ from flame_flwr.data.served_data import Served
 from flame_flwr.node import wire
 
 if TYPE_CHECKING:
-    from flame_flwr.node.data_service import Reply
+    from flame_flwr.node.data_service import DataReply
 
 __all__ = ["ServiceLink", "send_reply"]
 
@@ -65,7 +65,7 @@ class ServiceLink:
             self._closed = True
 
 
-def send_reply(sock: socket.socket, reply: Reply) -> None:
+def send_reply(sock: socket.socket, reply: DataReply) -> None:
     """Send what a question is answered with, from the node's side; its file is closed.
 
     Raises

@@ -20,7 +20,7 @@ from flame_flwr.payload.table import BY_CODE
 from flame_flwr.payload.wire_format import MAGIC, WIRE_VERSION
 from flame_flwr.payload.work import Work, check_hashes
 
-__all__ = ["Decoder", "Limits", "Tag"]
+__all__ = ["Decoder", "HeaderLimits", "Tag"]
 
 Restore = Callable[[list[Any], "Decoder"], Any]
 Cost = int | Callable[[list[Any]], int]
@@ -31,7 +31,7 @@ _MOST_OF_ONE = ("max_array_len", "max_map_len")
 _READING: dict[str, Any] = {"strict_map_key": False, "unicode_errors": "surrogatepass"}
 
 
-class Limits(NamedTuple):
+class HeaderLimits(NamedTuple):
     """What a header may have: bytes, and elements of its lists and maps together."""
 
     header: int
@@ -49,7 +49,7 @@ class Decoder:
         Whether a pickle in the payload is loaded.
     copies : bool
         Whether bulk arrays are copied.
-    limits : Limits, optional
+    limits : HeaderLimits, optional
         Of the header, for who passes it on. Without them it may have what :class:`Work` allows.
     instead : mapping of int to Tag
         What restores the kinds of these codes, in place of what the table says.
@@ -74,7 +74,7 @@ class Decoder:
         arrays: tuple[npt.NDArray[Any], ...],
         allow_pickle: bool,
         copies: bool = True,
-        limits: Limits | None = None,
+        limits: HeaderLimits | None = None,
         instead: Mapping[int, Tag] | None = None,
         room: int | None = None,
     ) -> None:
@@ -225,7 +225,7 @@ def _check_sizes(header: bytes) -> None:
         raise PayloadError(f"{_INVALID}: bytes follow after its end.")
 
 
-def _too_many(limits: Limits) -> str:
+def _too_many(limits: HeaderLimits) -> str:
     return _too_large(f"{limits.elements} elements in lists and dicts together")
 
 

@@ -15,7 +15,7 @@ from msgpack import ExtType, unpackb
 from flame_flwr.errors import PayloadError
 from flame_flwr.payload import user_types
 from flame_flwr.payload.codec import checked
-from flame_flwr.payload.decoder import Decoder, Limits, Tag
+from flame_flwr.payload.decoder import Decoder, HeaderLimits, Tag
 from flame_flwr.payload.estimators import ESTIMATOR
 from flame_flwr.payload.screening import screen
 from flame_flwr.payload.table import BY_TYPE, PICKLE
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LIMITS", "Looked", "Opaque", "holds_pickle", "look_into"]
 
-LIMITS = Limits(header=64 * 2**20, elements=2_000_000)
+LIMITS = HeaderLimits(header=64 * 2**20, elements=2_000_000)
 """What a header may be made of where it is looked into: more than that belongs into arrays.
 
 A list of a million numbers passes, and whatever passes is looked through within seconds.

@@ -15,7 +15,7 @@ from typing import Any, Self
 from flame_flwr.errors import ConfigError, NodeFailedError
 from flame_flwr.privacy.answer_cost import Cost
 
-__all__ = ["Account", "Ledger", "Limits"]
+__all__ = ["Account", "Ledger", "LedgerLimits"]
 
 _VERSION = 1
 _PER_DAY = (
@@ -31,7 +31,7 @@ _SPENT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LedgerLimits:
     """How much may leave of a dataset, for all projects together; 0 is no limit.
 
     Parameters
@@ -120,7 +120,7 @@ class Ledger:
             accounts[key] = accounts.get(key, Account(*key)).with_answer(cost, day)
         return replace(self, accounts=accounts)
 
-    def check(self, limits: Mapping[str, Limits], day: str) -> None:
+    def check(self, limits: Mapping[str, LedgerLimits], day: str) -> None:
         """See that one more answer about datasets is within their limits.
 
         Raises
@@ -135,7 +135,7 @@ class Ledger:
             if most.epsilon_total and self.of(dataset)[1].epsilon >= most.epsilon_total:
                 raise NodeFailedError(_SPENT, detail=dataset)
 
-    def check_cost(self, limits: Mapping[str, Limits], cost: Cost) -> None:
+    def check_cost(self, limits: Mapping[str, LedgerLimits], cost: Cost) -> None:
         """See that the privacy budgets of datasets have enough left for an answer.
 
         Raises

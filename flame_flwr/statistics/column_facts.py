@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from flame_flwr.statistics.people import People
     from flame_flwr.statistics.values import Numbers
 
-__all__ = ["FEW", "ColumnFacts", "Places", "coded", "rarest"]
+__all__ = ["FEW", "ColumnFacts", "RowCodes", "coded", "rarest"]
 
-Places = npt.NDArray[np.int64]
+RowCodes = npt.NDArray[np.int64]
 """Which bin or label each row is in, or whom it is about, by a number from 0."""
 
-_LAST_CODED: list[tuple[People, tuple[People, Places]]] = []
+_LAST_CODED: list[tuple[People, tuple[People, RowCodes]]] = []
 
 _MOST = 2**63
 FEW = 10
@@ -104,7 +104,7 @@ class ColumnFacts:
         )
 
     @classmethod
-    def of_rows(cls, people: People, places: Places | None = None) -> Self:
+    def of_rows(cls, people: People, places: RowCodes | None = None) -> Self:
         """Count the people of rows, and those of the cell that each row is in.
 
         Without cells, any rows may be together: those of the people with most of them.
@@ -163,7 +163,7 @@ class ColumnFacts:
         return cls(n, distinct, rarest, commonest, digest, order, people, pairs, source)
 
 
-def coded(people: People) -> tuple[People, Places]:
+def coded(people: People) -> tuple[People, RowCodes]:
     """Return each person once, and for each row the place there."""
     # Columns of one table have one array of people, and they are many.
     last = next(iter(_LAST_CODED), None)
@@ -174,19 +174,19 @@ def coded(people: People) -> tuple[People, Places]:
     return last[1]
 
 
-def _people_by_place(codes: Places, places: Places) -> Places:
+def _people_by_place(codes: RowCodes, places: RowCodes) -> RowCodes:
     """Return how many people are in each place that has some, given each row's person and place."""
     n = int(codes.max()) + 1
     return np.bincount(np.unique(places * n + codes) // n)
 
 
-def _people_and_rows(codes: Places, places: Places) -> list[tuple[int, int]]:
+def _people_and_rows(codes: RowCodes, places: RowCodes) -> list[tuple[int, int]]:
     """Return how many people and rows each place has, from few people to many."""
     people, rows = _people_by_place(codes, places), np.bincount(places)
     return sorted(zip(people.tolist(), rows.tolist(), strict=True))
 
 
-def rarest(places: Places, people: People | None) -> int:
+def rarest(places: RowCodes, people: People | None) -> int:
     """Return how many rows, or people, are in the place with the fewest that has some."""
     counts = np.bincount(places)
     if people is not None:
@@ -195,7 +195,7 @@ def rarest(places: Places, people: People | None) -> int:
 
 
 def _counted_by_people(
-    places: Places, is_common: npt.NDArray[np.bool_], distinct: int, people: People
+    places: RowCodes, is_common: npt.NDArray[np.bool_], distinct: int, people: People
 ) -> tuple[int, int, int]:
     """Return how many people there are, how many have the rarest value, and no value but one.
 

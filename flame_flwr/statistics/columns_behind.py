@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flame_flwr.statistics.base import Statistic
-    from flame_flwr.statistics.column_facts import Places
+    from flame_flwr.statistics.column_facts import RowCodes
     from flame_flwr.statistics.people import People
     from flame_flwr.statistics.values import Numbers
 
@@ -44,7 +44,7 @@ def made_of(
     statistic: _S,
     columns: Mapping[str, Numbers],
     people: People | None = None,
-    places: Places | None = None,
+    places: RowCodes | None = None,
 ) -> _S:
     """Return a new statistic that remembers what it was made of.
 
@@ -143,7 +143,7 @@ class _Columns:
 
     pieces: Mapping[str, tuple[Numbers, ...]]
     people: tuple[People, ...] = ()
-    places: tuple[Places, ...] = ()
+    places: tuple[RowCodes, ...] = ()
 
     @cached_property
     def ids(self) -> People | None:

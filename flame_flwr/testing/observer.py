@@ -1,4 +1,4 @@
-"""Watches user code at work: which method runs, what it does to its data, what it answers.
+"""Observes user code at work: which method runs, what it does to its data, what it answers.
 
 It lives in a process made for one run and wraps the user's classes there for good. What it sees
 goes into findings; it changes no result. Data and working directory are compared before and after
@@ -24,7 +24,7 @@ from flame_flwr.testing.row_level_data import Rows
 if TYPE_CHECKING:
     from flame_flwr.testing.working_folder import WorkingFolder
 
-__all__ = ["At", "Watch"]
+__all__ = ["At", "Observer"]
 
 _METHODS = (
     "__init__",
@@ -63,8 +63,8 @@ class At(NamedTuple):
         return self.node != AGGREGATOR_ID
 
 
-class Watch:
-    """Watches the user code of one process.
+class Observer:
+    """Observes the user code of one process.
 
     Parameters
     ----------

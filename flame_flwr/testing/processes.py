@@ -20,8 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flame_flwr.testing.guard import Guard
-from flame_flwr.testing.observer import At, Watch
+from flame_flwr.testing.folder_guard import FolderGuard
+from flame_flwr.testing.observer import At, Observer
 from flame_flwr.testing.spec import CheckSpec, Settings
 from flame_flwr.testing.subjects import ScriptSource
 from flame_flwr.testing.trace import Trace, Trouble
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
+    from flame_flwr.testing.observed_nodes import Answer, Ask
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.testing.watched_nodes import Answer, Ask
 
 __all__ = ["Loaded", "Processes"]
 
@@ -57,7 +57,7 @@ class Loaded:
         homes, self.again = CheckSpec.head_of(folder / "spec")
         resolved = [home.resolve() for home in homes]
         self._homes = [home for home in resolved if home != home.parent]  # not the root
-        self.guard = Guard(self._homes, folder)
+        self.guard = FolderGuard(self._homes, folder)
         self.stack = ExitStack()
         logging.getLogger("flame_flwr").setLevel(logging.CRITICAL + 1)
         self.guard.install()
@@ -148,7 +148,7 @@ class Processes:
         return Trace(trouble=done) if isinstance(done, Trouble) else done
 
     def _carry(self, ask: Ask, contexts: dict[int, Any], state_dir: str) -> Answer:
-        from flame_flwr.testing.watched_nodes import Answer
+        from flame_flwr.testing.observed_nodes import Answer
 
         done = self._call(_do_answer, (ask, contexts[ask.node], state_dir))
         if isinstance(done, Trouble):
@@ -230,13 +230,15 @@ def _child(
     alone = what is not _do_run or args[0].apart or subject.speaks_messages
     here = loaded.enter(name, alone=alone)
     iterative = not subject.simple_analysis
-    watch = Watch(lambda at: connection.send(("at", at)), here, iterative=iterative)
-    loaded.guard.watch = watch
-    watch.wrap(subject.plan.analyzer, subject.aggregator)
-    connection.send(("done", what(connection, loaded, watch, *args)))
+    observer = Observer(lambda at: connection.send(("at", at)), here, iterative=iterative)
+    loaded.guard.observer = observer
+    observer.wrap(subject.plan.analyzer, subject.aggregator)
+    connection.send(("done", what(connection, loaded, observer, *args)))
 
 
-def _do_run(connection: Connection, loaded: Loaded, watch: Watch, settings: Settings) -> Trace:
+def _do_run(
+    connection: Connection, loaded: Loaded, observer: Observer, settings: Settings
+) -> Trace:
     from flame_flwr.data import clear_local_storage
     from flame_flwr.testing.runs import run
 
@@ -246,14 +248,19 @@ def _do_run(connection: Connection, loaded: Loaded, watch: Watch, settings: Sett
         return answer
 
     if settings.twice:
-        run(loaded.subject, loaded.spec, settings, watch, ask)
+        run(loaded.subject, loaded.spec, settings, observer, ask)
         clear_local_storage()  # what is kept on purpose is no leak
-    return run(loaded.subject, loaded.spec, settings, watch, ask)
+    return run(loaded.subject, loaded.spec, settings, observer, ask)
 
 
 def _do_answer(
-    connection: Connection, loaded: Loaded, watch: Watch, ask: Ask, context: Any, state_dir: str
+    connection: Connection,
+    loaded: Loaded,
+    observer: Observer,
+    ask: Ask,
+    context: Any,
+    state_dir: str,
 ) -> Answer:
     from flame_flwr.testing.runs import answer
 
-    return answer(loaded.subject, ask, context, watch, state_dir)
+    return answer(loaded.subject, ask, context, observer, state_dir)

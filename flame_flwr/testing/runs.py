@@ -18,17 +18,17 @@ from flame_flwr.identity import AGGREGATOR_ID, Identity
 from flame_flwr.payload import from_record
 from flame_flwr.results.run_record import RunRecord
 from flame_flwr.testing.global_state import changed, snapshot
-from flame_flwr.testing.observer import At
-from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
-from flame_flwr.testing.watched_nodes import (
+from flame_flwr.testing.observed_nodes import (
     LEAST,
     LONG,
     Answer,
     EnoughError,
+    ObservedNode,
+    ObservedNodes,
     TroubleError,
-    Watched,
-    WatchedNode,
 )
+from flame_flwr.testing.observer import At
+from flame_flwr.testing.trace import KEPT, Trace, Trouble, packed
 from flame_flwr.transport.in_process import as_data
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
     from flame_flwr.clients.local_grid import LocalGrid
     from flame_flwr.strategies import StarStrategy
-    from flame_flwr.testing.observer import Watch
+    from flame_flwr.testing.observed_nodes import Ask
+    from flame_flwr.testing.observer import Observer
     from flame_flwr.testing.spec import CheckSpec, Settings
     from flame_flwr.testing.subjects import Subject
-    from flame_flwr.testing.watched_nodes import Ask
     from flame_flwr.transport.process_grid import ProcessGrid
 
 __all__ = ["answer", "run"]
@@ -51,7 +51,7 @@ def run(
     subject: Subject,
     spec: CheckSpec,
     settings: Settings,
-    watch: Watch,
+    observer: Observer,
     ask: Callable[[Ask], Answer],
 ) -> Trace:
     """Do one run in this process and return what came of it; whatever user code raises.
@@ -64,12 +64,12 @@ def run(
         Its limit on rounds.
     settings : Settings
         How.
-    watch : Watch
+    observer : Observer
         Installed in this process.
     ask : callable
         Carries a message to a node in a process of its own.
     """
-    return _Run(subject, spec, settings, watch, ask).traced()
+    return _Run(subject, spec, settings, observer, ask).traced()
 
 
 @dataclass
@@ -79,7 +79,7 @@ class _Run:
     subject: Subject
     spec: CheckSpec
     settings: Settings
-    watch: Watch
+    observer: Observer
     ask: Callable[[Ask], Answer]
     trace: Trace = field(default_factory=Trace)
     record: RunRecord = field(default_factory=RunRecord)
@@ -96,7 +96,7 @@ class _Run:
         except TroubleError as error:
             trace.trouble = error.trouble
         except BaseException as error:  # sys.exit of user code, too
-            trace.trouble = Trouble.of(error, self.watch)
+            trace.trouble = Trouble.of(error, self.observer)
         else:
             trace.final = packed(record.result)
             try:
@@ -106,8 +106,8 @@ class _Run:
         trace.rounds = len(record.history)
         trace.converged = record.converged
         trace.evaluations = record.evaluations
-        self.watch.look_for_rows()
-        trace.findings = self.watch.findings
+        self.observer.look_for_rows()
+        trace.findings = self.observer.findings
         trace.changed = changed(before, snapshot(*classes, among=loaded))
         return trace
 
@@ -119,14 +119,14 @@ class _Run:
         if self.subject.speaks_messages:
             grid = self._messages()
         else:
-            shared = self.record, self.spec, self.settings, self.watch, self.trace
-            grid = Watched(self._nodes(), *shared)
+            shared = self.record, self.spec, self.settings, self.observer, self.trace
+            grid = ObservedNodes(self._nodes(), *shared)
 
             def look(number: int, arrays: ArrayRecord) -> None:
                 if number <= KEPT:
                     self.trace.aggregates[number] = from_record(arrays)
                 if number <= LEAST:
-                    _look_at_state(strategy, self.watch, number)
+                    _look_at_state(strategy, self.observer, number)
 
         with grid:
             strategy.start(
@@ -156,7 +156,7 @@ class _Run:
         splits = [source() for source in self.subject.sources]
         return Limited(self.subject.plan, splits, self.subject.client or StarClient)
 
-    def _nodes(self) -> list[WatchedNode]:
+    def _nodes(self) -> list[ObservedNode]:
         """Return a run's nodes, in its order."""
         order, apart, subject = self.settings.order, self.settings.apart, self.subject
         ids = tuple(f"node-{number}" for number in order)
@@ -164,11 +164,11 @@ class _Run:
         for number in order:
             data = None if apart else as_data(subject.sources[number]())
             node = Node(subject.plan, Identity(f"node-{number}", ids), data)
-            nodes.append(WatchedNode(node, self.watch, self.ask if apart else None))
+            nodes.append(ObservedNode(node, self.observer, self.ask if apart else None))
         return nodes
 
 
-def _look_at_state(strategy: StarStrategy, watch: Watch, number: int) -> None:
+def _look_at_state(strategy: StarStrategy, observer: Observer, number: int) -> None:
     """Warn where what the server holds after a round cannot be saved for a checkpoint."""
     aggregation = strategy._run.aggregation
     try:
@@ -178,7 +178,7 @@ def _look_at_state(strategy: StarStrategy, watch: Watch, number: int) -> None:
         keeper = type(getattr(aggregation, "aggregator", aggregation)).__name__
         at = At(keeper, "aggregation_method", AGGREGATOR_ID, number)
         seen = message.partition(" cannot be saved")[0]
-        watch.report(
+        observer.report(
             "state",
             at,
             f"{seen} cannot be saved ({at}): a run with `checkpoint` would fail",
@@ -188,7 +188,9 @@ def _look_at_state(strategy: StarStrategy, watch: Watch, number: int) -> None:
         )
 
 
-def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir: str) -> Answer:
+def answer(
+    subject: Subject, ask: Ask, context: Context, observer: Observer, state_dir: str
+) -> Answer:
     """Do what a message asks of a node, as a process of Flower's does.
 
     Parameters
@@ -199,7 +201,7 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
         The message.
     context : Context
         The node's, as the message before left it.
-    watch : Watch
+    observer : Observer
         Installed in this process.
     state_dir : str
         Where the node keeps data across analyses.
@@ -207,7 +209,7 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
     from flame_flwr.clients.analyzer_state import NodeState
 
     name, state = f"node-{ask.node}", NodeState(context)
-    watch.node, watch.round = name, ask.round
+    observer.node, observer.round = name, ask.round
     try:
         store = open_kept_values(state_dir, "project", name, where="this node's config")
         data = as_data(subject.sources[ask.node]())
@@ -219,9 +221,9 @@ def answer(subject: Subject, ask: Ask, context: Context, watch: Watch, state_dir
         state.restore(node, ask.round - 1)
         payload = node.round(ask.round, ask.aggregate)
     except BaseException as error:
-        return Answer(trouble=Trouble.of(error, watch))
+        return Answer(trouble=Trouble.of(error, observer))
     try:
         state.save(node, ask.round, ask.round - 1)
     except Exception as error:
-        return Answer(trouble=replace(Trouble.of(error, watch), kind="unsaved"))
+        return Answer(trouble=replace(Trouble.of(error, observer), kind="unsaved"))
     return Answer(payload, node.study(), context=context)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flame_flwr.testing.findings import Finding
-    from flame_flwr.testing.observer import At, Watch
+    from flame_flwr.testing.observer import At, Observer
 
 __all__ = ["KEPT", "Difference", "Trace", "Trouble", "first_difference", "packed"]
 
@@ -50,7 +50,7 @@ class Trouble:
     missing: str = ""
 
     @classmethod
-    def of(cls, error: BaseException, watch: Watch) -> Trouble:
+    def of(cls, error: BaseException, observer: Observer) -> Trouble:
         """Describe an exception."""
         notes, text = notes_of(error), text_of(error)
         if isinstance(error.__cause__, SystemExit):  # the runtime has put its own error around it
@@ -63,8 +63,10 @@ class Trouble:
             place_of(error.__traceback__, anywhere=False),
             "; ".join(_hints(notes)),
             # a client of the user's own may fail where no method is under way
-            watch.failed if isinstance(error, NodeFailedError) else watch.failed or watch.last,
-            watch.missing,
+            observer.failed
+            if isinstance(error, NodeFailedError)
+            else observer.failed or observer.last,
+            observer.missing,
         )
 
 

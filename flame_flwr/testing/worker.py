@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from flame_flwr.errors import FlameError, ModelError, text_of
 from flame_flwr.failure.tracebacks import place_of
 from flame_flwr.testing.findings import Finding
-from flame_flwr.testing.guard import RefusedWriteError
+from flame_flwr.testing.folder_guard import RefusedWriteError
 from flame_flwr.testing.processes import Loaded, Processes
 from flame_flwr.testing.spec import Settings
 from flame_flwr.testing.trace import KEPT, Trace, Trouble

@@ -13,7 +13,7 @@ from flwr.app import ArrayRecord, Error
 
 from flame_flwr.errors import PayloadError
 from flame_flwr.flower import message_like
-from flame_flwr.flower_arrays import TooLargeError
+from flame_flwr.flower_arrays import MessageTooLargeError
 from flame_flwr.flower_objects import (
     SMALL,
     TOO_LARGE,
@@ -146,7 +146,7 @@ class Arrivals:
     def _continued(self, reply: ArrivingReply) -> Message | None:
         try:
             return reply.take()
-        except TooLargeError:
+        except MessageTooLargeError:
             return reply.failed(TOO_LARGE, _too_large(self._most))
 
     def _open(self, message: Message) -> Error | None:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from secure_federation import Federation
 
 from flame_flwr.aggregation import WeightedMean
-from flame_flwr.privacy.secure.stores import FolderStore
+from flame_flwr.privacy.secure.session_stores import FolderStore
 
 LARGE = 1_000_000
 NAMES = tuple(f"node-{number}" for number in range(10))

@@ -30,7 +30,7 @@ DIES = """
 import os, signal, sys
 
 if sys.argv[1:3] == ["node", "start"]:
-    from flame_flwr.privacy.secure.stores import FolderStore
+    from flame_flwr.privacy.secure.session_stores import FolderStore
 
     save = FolderStore.save
 

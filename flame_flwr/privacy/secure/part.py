@@ -17,7 +17,7 @@ from flame_flwr.privacy.secure.fields import fields_of, runs_of
 from flame_flwr.privacy.secure.layout import lay_out
 from flame_flwr.privacy.secure.masks import mask_in_place
 from flame_flwr.privacy.secure.roster import FEWEST, Roster
-from flame_flwr.privacy.secure.stores import refused
+from flame_flwr.privacy.secure.session_stores import refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

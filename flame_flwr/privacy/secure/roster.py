@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.privacy.secure.encoding import ROSTER, encode_fields
 from flame_flwr.privacy.secure.identities import is_signed
-from flame_flwr.privacy.secure.stores import refused
+from flame_flwr.privacy.secure.session_stores import refused
 from flame_flwr.text.natural_order import natural_order
 
 if TYPE_CHECKING:

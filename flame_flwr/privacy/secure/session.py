@@ -18,12 +18,12 @@ from flame_flwr.log import logger
 from flame_flwr.privacy.secure.identities import SecretIdentity
 from flame_flwr.privacy.secure.masks import PairKey
 from flame_flwr.privacy.secure.roster import Entry, Roster
-from flame_flwr.privacy.secure.stores import LOST, MemoryStore, refused
+from flame_flwr.privacy.secure.session_stores import LOST, MemoryStore, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flame_flwr.privacy.secure.stores import SessionStore
+    from flame_flwr.privacy.secure.session_stores import SessionStore
 
     KeysFor = Callable[[bytes], Sequence[PairKey]]
 

@@ -8,7 +8,7 @@ from flame_flwr.clients import StarClient
 from flame_flwr.star import StarAnalyzer
 from flame_flwr.strategies import CyclicTraining, ReduceStrategy, WeightedFedAvg
 from flame_flwr.testing import check_analysis
-from flame_flwr.testing.observer import Watch
+from flame_flwr.testing.observer import Observer
 from flame_flwr.testing.runs import run
 from flame_flwr.testing.spec import CheckSpec, Settings
 from flame_flwr.testing.subjects import ClassSource
@@ -72,10 +72,10 @@ def judged(splits):
     """Return what two runs in this process are found to differ in, one of them masked."""
     spec = CheckSpec(None, [], max_rounds=5, seconds=600, tolerance=0)
     subject = ClassSource(Pull, Declared(secure=True), splits, {}).load(None)
-    watch = Watch(lambda at: None, iterative=True)
+    observer = Observer(lambda at: None, iterative=True)
     order = tuple(range(len(splits)))
     traces = [
-        run(subject, spec, Settings(order, order, masked=masked), watch, None)
+        run(subject, spec, Settings(order, order, masked=masked), observer, None)
         for masked in (False, True)
     ]
     verdicts = Verdicts(subject, spec)

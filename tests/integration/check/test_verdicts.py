@@ -16,7 +16,7 @@ from flame_flwr.star import StarAggregator, StarAnalyzer
 from flame_flwr.testing import CHECKS, ConformanceError, Finding
 from flame_flwr.testing.global_state import changed, snapshot
 from flame_flwr.testing.kit import check_analysis
-from flame_flwr.testing.observer import At, Watch
+from flame_flwr.testing.observer import At, Observer
 from flame_flwr.testing.runs import run
 from flame_flwr.testing.spec import CheckSpec, Settings
 from flame_flwr.testing.subjects import ClassSource
@@ -54,10 +54,10 @@ def findings_of(
     source = ClassSource(Analyzer, Aggregator, splits, arguments)
     spec = CheckSpec(source, [], max_rounds=5, seconds=seconds, tolerance=1e-6)
     subject = source.load(None)
-    watch = Watch(lambda at: None, iterative=not subject.simple_analysis)
-    watch.wrap(Analyzer, Aggregator)
+    observer = Observer(lambda at: None, iterative=not subject.simple_analysis)
+    observer.wrap(Analyzer, Aggregator)
     verdicts = Verdicts(subject, spec)
-    verdicts.first_run(run(subject, spec, Settings((0, 1), (0, 1)), watch, None))
+    verdicts.first_run(run(subject, spec, Settings((0, 1), (0, 1)), observer, None))
     return verdicts.findings
 
 

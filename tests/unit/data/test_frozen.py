@@ -16,7 +16,7 @@ from flame_flwr.cli import commands, frozen_commands
 from flame_flwr.config import NodeSettings, RunSettings
 from flame_flwr.data import configured, frozen_store
 from flame_flwr.data.configured import open_configured
-from flame_flwr.data.frozen_manifest import Manifest, Totals, Wanted
+from flame_flwr.data.frozen_manifest import FrozenTotals, Manifest, Wanted
 from flame_flwr.data.frozen_source import FrozenSource
 from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.data.table_pieces import cells_of, pack
@@ -339,10 +339,10 @@ def test_a_manifest_has_how_many_people(node, tmp_path, kind):
 
 @pytest.mark.parametrize("ids", [["a", None, "a"], [1, None, 1], [1.5, None, 1.5]])
 def test_an_empty_cell_is_nobody_in_a_manifest(ids):
-    table = Totals("sql", "id")
+    table = FrozenTotals("sql", "id")
     table.add("visits", pack({"id": cells_of(ids)}))
     table.close()
-    file = Totals("s3", "id")
+    file = FrozenTotals("s3", "id")
     lines = "\n".join(f"{'' if each is None else each},1" for each in ids)
     file.add("visits.csv", f"id,n\n{lines}\n".encode())
     file.close()

@@ -11,7 +11,7 @@ from flame_flwr.errors import DataError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.notes import Hint
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
-from flame_flwr.testing.observer import Watch
+from flame_flwr.testing.observer import Observer
 from flame_flwr.testing.trace import Trouble
 
 FILES = [{"nhefs.csv": b"age\n1\n", "notes.txt": b""}, {"labs.csv": b"a\n2\n"}]
@@ -97,7 +97,7 @@ def test_the_names_do_not_leave_the_node(method):
 
 
 def test_check_names_what_there_is():
-    hint = Trouble.of(failed(ASKED["at once"]), Watch(print, iterative=False)).hint
+    hint = Trouble.of(failed(ASKED["at once"]), Observer(print, iterative=False)).hint
     assert hint == (
         "the data has no file of that name; 'nhef.csv' is not there: did you mean 'nhefs.csv'? "
         "data[0] has 'nhefs.csv', 'notes.txt'; data[1] has 'labs.csv'"
@@ -133,7 +133,7 @@ def test_a_key_of_another_dict_gets_no_hint(method):
 def test_an_errors_place_is_no_hint_of_check():
     error = failed(lambda self, data, last: {}["x"])
     assert error.__notes__ == ["in node-0, round 1"]
-    assert Trouble.of(error, Watch(print, iterative=False)).hint == ""
+    assert Trouble.of(error, Observer(print, iterative=False)).hint == ""
 
 
 def test_a_query_that_is_not_there():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flame_flwr.testing.observer import Watch
+from flame_flwr.testing.observer import Observer
 from flame_flwr.testing.working_folder import WorkingFolder
 
 
@@ -25,11 +25,11 @@ def findings_of(home, method, name="analysis_method", node="node-0", homes=()):
     """Call a user's method as a run does, in an empty folder."""
     mine = type("Mine", (), {"id": node, name: method})
     folder = WorkingFolder(home.parent / "own" / "run", homes or [home])
-    watch = Watch(lambda at: None, folder, iterative=False)
-    watch.round = 1
-    watch.wrap(mine)
+    observer = Observer(lambda at: None, folder, iterative=False)
+    observer.round = 1
+    observer.wrap(mine)
     getattr(mine(), name)()
-    return watch.findings
+    return observer.findings
 
 
 @pytest.mark.parametrize("own", [True, False])

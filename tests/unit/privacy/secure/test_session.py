@@ -18,7 +18,7 @@ from flame_flwr.privacy.secure.identities import SecretIdentity
 from flame_flwr.privacy.secure.masks import mask_words
 from flame_flwr.privacy.secure.roster import Roster
 from flame_flwr.privacy.secure.session import SecureSession
-from flame_flwr.privacy.secure.stores import FILE, FolderStore
+from flame_flwr.privacy.secure.session_stores import FILE, FolderStore
 
 SESSION = "ab" * 16
 NAMES = ("a", "b", "c")
@@ -249,7 +249,7 @@ def test_full_disk_gives_no_answer(on_disk, folder):
 def test_a_kept_lock_is_awaited_with_limit(on_disk, folder, monkeypatch):
     """As an analysis without a sandbox may keep it."""
     session, again = on_disk
-    monkeypatch.setattr("flame_flwr.privacy.secure.stores._LOCK_LIMIT", 0.0)
+    monkeypatch.setattr("flame_flwr.privacy.secure.session_stores._LOCK_LIMIT", 0.0)
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

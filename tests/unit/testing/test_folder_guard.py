@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from flame_flwr.testing.guard import Guard, RefusedWriteError
-from flame_flwr.testing.observer import At, Watch
+from flame_flwr.testing.folder_guard import FolderGuard, RefusedWriteError
+from flame_flwr.testing.observer import At, Observer
 
 
-class Inside(Watch):
-    """A watch that is always inside a user's method."""
+class Inside(Observer):
+    """An observer that is always inside a user's method."""
 
     def __init__(self, at):
         super().__init__(lambda at: None, iterative=False)
@@ -32,8 +32,8 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def guard(home, tmp_path):
     """A guard within a user's method."""
-    guard = Guard([home], tmp_path / "own")
-    guard.watch = Inside(At("Mine", "a_method", "node-0", 1))
+    guard = FolderGuard([home], tmp_path / "own")
+    guard.observer = Inside(At("Mine", "a_method", "node-0", 1))
     return guard
 
 
@@ -57,9 +57,9 @@ def test_writes_into_the_users_folder_are_refused(guard, home):
     ]:
         with pytest.raises(RefusedWriteError, match="a check lets nothing be written into"):
             guard._on_event(*event)
-    [finding] = guard.watch.findings
+    [finding] = guard.observer.findings
     assert (finding.check, finding.location) == ("folder", "Mine.a_method")
-    assert f"it writes made.txt into {home} (test_guard.py:" in finding.seen
+    assert f"it writes made.txt into {home} (test_folder_guard.py:" in finding.seen
 
 
 def test_writes_elsewhere_are_nobodys_business(guard, home, tmp_path):
@@ -68,18 +68,18 @@ def test_writes_elsewhere_are_nobodys_business(guard, home, tmp_path):
     guard._on_event("open", (3, "w", 0))  # a descriptor
     guard._on_event("sqlite3.connect", (":memory:",))
     opens(guard, "nowhere.ini")
-    assert guard.watch.findings == []
+    assert guard.observer.findings == []
 
 
 def test_only_what_flower_bundles_is_read_beside_code(guard, home):
     opens(guard, home / "lists" / "deep" / "b.json")
-    assert guard.watch.findings == []
+    assert guard.observer.findings == []
     opens(guard, home / "lists" / "a.csv")
-    assert "it reads lists/a.csv in " in guard.watch.findings[0].seen
+    assert "it reads lists/a.csv in " in guard.observer.findings[0].seen
 
 
 def test_writes_are_refused_outside_of_methods_too(guard, home):
-    guard.watch = None
+    guard.observer = None
     opens(guard, home / "settings.ini")
     with pytest.raises(RefusedWriteError):
         opens(guard, home / "made.txt", "w")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flame_flwr.payload import Payload
     from flame_flwr.privacy.study_declaration import Study
     from flame_flwr.results.run_record import RunRecord
-    from flame_flwr.testing.observer import Watch
+    from flame_flwr.testing.observer import Observer
     from flame_flwr.testing.spec import CheckSpec, Settings
     from flame_flwr.testing.trace import Trace, Trouble
 
@@ -34,9 +34,9 @@ __all__ = [
     "Answer",
     "Ask",
     "EnoughError",
+    "ObservedNode",
+    "ObservedNodes",
     "TroubleError",
-    "Watched",
-    "WatchedNode",
 ]
 
 LEAST = 3
@@ -80,23 +80,23 @@ class EnoughError(Exception):
     """A run that is cut short has had its rounds."""
 
 
-class Watched(InProcess):
+class ObservedNodes(InProcess):
     """The nodes of one run, called in the order that it wants, and given up when it has enough."""
 
     def __init__(
         self,
-        nodes: Sequence[WatchedNode],
+        nodes: Sequence[ObservedNode],
         record: RunRecord,
         spec: CheckSpec,
         settings: Settings,
-        watch: Watch,
+        observer: Observer,
         trace: Trace,
     ) -> None:
         super().__init__(nodes, record)
         self._trace = trace
         self._kept = 0 if settings.masked else KEPT
         self._record = record
-        self._watch = watch
+        self._observer = observer
         names = [f"node-{number}" for number in settings.arrival or settings.order]
         self._arrival = {name: place for place, name in enumerate(names)}
         self._most = math.inf if settings.rounds is None else settings.rounds
@@ -131,7 +131,7 @@ class Watched(InProcess):
         arrival = {address: self._arrival[name] for address, name in names.items()}
         ordered = sorted(messages, key=lambda m: arrival[address_of(m)])
         yield from super().exchange(ordered, what)
-        self._watch.node = AGGREGATOR_ID
+        self._observer.node = AGGREGATOR_ID
 
     def answer(self, message: Message) -> Message:
         """Keep what leaves the node's gate; what was done to it there goes into no record."""
@@ -149,14 +149,14 @@ class Watched(InProcess):
 _TREATMENT = ("filters", "disclosure")
 
 
-class WatchedNode:
+class ObservedNode:
     """One node of a run.
 
     Parameters
     ----------
     node : Node
         It, in this process; not asked for rounds where there is `ask`.
-    watch : Watch
+    observer : Observer
         Installed in this process.
     ask : callable, optional
         Carries what is asked of the node to a process of its own.
@@ -164,18 +164,18 @@ class WatchedNode:
 
     evidence = Evidence()
 
-    def __init__(self, node: Node, watch: Watch, ask: Callable[[Ask], Answer] | None) -> None:
+    def __init__(self, node: Node, observer: Observer, ask: Callable[[Ask], Answer] | None) -> None:
         self.identity = node.identity
         self.plan = node.plan
         self.metrics: dict[str, float] = {}
         self._node = node
-        self._watch = watch
+        self._observer = observer
         self._ask = ask
         self._study: Study | None = None
 
     def round(self, number: int, aggregate: Payload | None) -> Payload:
         """Run one round on the node."""
-        self._watch.node, self._watch.round = self.identity.id, number
+        self._observer.node, self._observer.round = self.identity.id, number
         if self._ask is None:
             return self._node.round(number, aggregate)
         carried = self._carried(self._ask, "round", number, aggregate)
@@ -185,7 +185,7 @@ class WatchedNode:
 
     def evaluate(self, aggregate: Payload, rounds: int) -> dict[str, float]:
         """Ask the node to score the last aggregate."""
-        self._watch.node = self.identity.id
+        self._observer.node = self.identity.id
         if self._ask is None:
             return self._node.evaluate(aggregate, rounds)
         return self._carried(self._ask, "evaluation", rounds, aggregate).scores

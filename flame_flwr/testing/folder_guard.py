@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
-    from flame_flwr.testing.observer import At, Watch
+    from flame_flwr.testing.observer import At, Observer
 
-__all__ = ["Guard", "RefusedWriteError"]
+__all__ = ["FolderGuard", "RefusedWriteError"]
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CHANGES = {
@@ -51,7 +51,7 @@ class RefusedWriteError(PermissionError):
     """User code was about to write into the user's own folders; a check leaves them alone."""
 
 
-class Guard:
+class FolderGuard:
     """Refuses writes into the user's folders, and reports what is read there.
 
     Parameters
@@ -63,12 +63,12 @@ class Guard:
 
     Attributes
     ----------
-    watch : Watch or None
+    observer : Observer or None
         Gets the findings, once methods of the user's are called.
     """
 
     def __init__(self, homes: Sequence[Path], own: Path) -> None:
-        self.watch: Watch | None = None
+        self.observer: Observer | None = None
         self._homes = homes
         self._own = own.resolve()
 
@@ -91,7 +91,7 @@ class Guard:
 
     def _judge(self, home: Path, inner: Path, *, writes: bool) -> None:
         """Refuse a write into a folder of the user's; report a read that others cannot do."""
-        at = self.watch.inside if self.watch is not None else None
+        at = self.observer.inside if self.observer is not None else None
         place = _place() if at is not None else ""
         if writes:
             self._report(
@@ -111,8 +111,8 @@ class Guard:
             )
 
     def _report(self, at: At | None, seen: str, mend: str) -> None:
-        if self.watch is not None and at is not None:
-            self.watch.report("folder", at, seen, mend)
+        if self.observer is not None and at is not None:
+            self.observer.report("folder", at, seen, mend)
 
 
 def _paths(event: str, args: tuple[Any, ...]) -> Iterator[tuple[Path, bool]]:

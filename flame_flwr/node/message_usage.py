@@ -16,7 +16,7 @@ from flame_flwr.node.process_tree import deleted_of, descendants, memory_of, pro
 if TYPE_CHECKING:
     from flame_flwr.node.limits import Limits
 
-__all__ = ["MessageWatch"]
+__all__ = ["MessageUsage"]
 
 _LEAST_WAIT = 0.05
 _DISK_WAIT, _DISK_MOST = 0.5, 5.0
@@ -26,8 +26,8 @@ _DISK_SHARE = 20.0
 """How many times as long as a look at the disk takes, there is none."""
 
 
-class MessageWatch:
-    """Watches the processes of one message, for the fork server that is their parent.
+class MessageUsage:
+    """What the processes of one message use, looked at for the fork server that is their parent.
 
     Messages come one at a time, so what has been left to the fork server is this message's too.
 
