@@ -189,6 +189,7 @@ def _pieces(tokens: Sequence[str], known: Sequence[_Known], most: int) -> list[_
         length = _length(tokens, place, known)
         if not _WORD.match(token):
             found.append(_Piece(token, False))
+        # Unknown, or one piece too many: a mark says that something is left out.
         elif not length or not most:
             found.append(_Piece(MARK, False))
         else:
@@ -252,6 +253,7 @@ def _framework() -> _Known:
             if code is None:
                 continue
             found[code.co_name] = None
+            # A function's code is a constant of the code around it, as its texts are.
             for constant in code.co_consts:
                 each = constant if isinstance(constant, tuple | frozenset) else (constant,)
                 waiting += [part for part in each if isinstance(part, CodeType)]

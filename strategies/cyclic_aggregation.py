@@ -37,13 +37,13 @@ class _Nothing:
     """Keeps nothing: the aggregation has the model already when the round ends."""
 
     def add(self, node: str, value: Any, weight: float) -> None:
-        """Take one node's."""
+        """Do nothing: the aggregation has taken the model itself."""
 
     def merge(self, other: _Nothing) -> None:
-        """Take another's."""
+        """Do nothing: neither keeps anything."""
 
     def result(self) -> Any:
-        """Return nothing."""
+        """Return ``None``: the aggregation knows the model."""
         return None
 
 

@@ -162,7 +162,7 @@ class AllValues:
         return {} if self._forms is None else self._forms(node, value)
 
     def add(self, node: str, value: Any, weight: float) -> None:
-        """Keep a copy."""
+        """Keep a copy of one node's value."""
         # its arrays may be views of a message, which is let go
         self._values[node] = copy_arrays(value)
 
@@ -171,7 +171,7 @@ class AllValues:
         self._values |= other._values
 
     def result(self) -> Any:
-        """Merge."""
+        """Return all values merged; ``None`` where there are none."""
         values, self._values = self._place.in_order(self._values), {}
         return self._merge(values) if values else None
 
@@ -192,7 +192,7 @@ class KeptForLater(AllValues):
         self._accumulator = accumulator
 
     def add(self, node: str, value: Any, weight: float) -> None:
-        """Keep a copy."""
+        """Keep a copy of one node's value."""
         self._values[node] = copy_arrays(value), weight
 
     def _handed_over(self, kept: dict[str, tuple[Any, float]]) -> Any:
@@ -217,7 +217,7 @@ class KeptNumbers:
         self._values: dict[str, Any] = {}
 
     def add(self, node: str, leaf: Any, *weight: float | None) -> None:
-        """Keep a number."""
+        """Keep one node's number."""
         self._values[node] = leaf
 
     def blank(self) -> Self:

@@ -132,7 +132,7 @@ class MaxRounds(Convergence):
         check_parameters(self)
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
-        """Count."""
+        """Say so once there have been as many rounds."""
         return f"{number} rounds are done" if number >= self.rounds else None
 
     def most_rounds(self) -> int | None:
@@ -164,7 +164,7 @@ class When(Convergence):
         return f"when {value_in_words(self.function)} says so"
 
     def check(self, number: int, aggregate: Any, last: Any) -> str | None:
-        """Ask the function."""
+        """Say why to stop, if the function returns something true."""
         answer = self.function(aggregate, last)
         if isinstance(answer, str):
             return " ".join(answer.split()) or None

@@ -55,7 +55,7 @@ class Counts:
             self._whole(node, count)
 
     def add(self, node: str, value: Any, weight: float) -> None:
-        """Count."""
+        """Add one node's counts to those of the others."""
         self.check(node, value, weight)
         self._any = True
         order = self._place.nodes.index(node)

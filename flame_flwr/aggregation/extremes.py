@@ -45,7 +45,7 @@ class Extremes(SameForm):
         return self._forms(spec)
 
     def add(self, node: str, value: Any, weight: float) -> None:
-        """Compare."""
+        """Compare one node's value with the others'."""
         self.check(node, value, weight)
         self._take(node, value)
 

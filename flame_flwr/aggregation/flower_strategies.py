@@ -170,7 +170,7 @@ class _OfStrategy:
         self.result()
 
     def result(self) -> Any:
-        """Ask the strategy."""
+        """Return what the strategy makes of all values."""
         raise NotImplementedError
 
 
@@ -186,7 +186,7 @@ class _Optimized(_OfStrategy):
         self._mean.merge(other._mean)
 
     def result(self) -> Any:
-        """Take the step."""
+        """Return the model after the strategy's step towards the mean."""
         mean = self._mean.result()
         if mean is None:
             return None
@@ -217,7 +217,7 @@ class _Compared(_OfStrategy):
         self._kept = AllValues(place, self._merged)
 
     def add(self, node: str, value: ModelValue, weight: float) -> None:
-        """Keep; a value of weight 0 is not looked at."""
+        """Keep one node's reply; one of weight 0 is not looked at."""
         if weight == 0:
             self._mean.add(node, value, 0.0)
             return
@@ -231,7 +231,7 @@ class _Compared(_OfStrategy):
         self._kept.merge(other._kept)
 
     def result(self) -> Any:
-        """Ask the strategy."""
+        """Return what the strategy makes of all replies."""
         return self._kept.result() if self._weights else self._mean.result()
 
     def _merged(self, values: dict[str, ModelValue]) -> Any:

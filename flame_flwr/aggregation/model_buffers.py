@@ -152,7 +152,7 @@ class ModelMean(Totals):
         return super().large_size(value.value, weight)
 
     def add(self, node: str, value: ModelValue, weight: float) -> None:
-        """Add; a value of weight 0 is not looked at."""
+        """Add one node's model; one of weight 0 is not looked at."""
         if weight:  # its names are a part of its value
             self.buffers.name(value.buffers)
         super().add(node, value.value, weight)

@@ -74,7 +74,7 @@ class Totals(SameForm):
         return self._forms(spec)
 
     def add(self, node: str, value: Any, weight: float) -> None:
-        """Add; a value of weight 0 is not looked at: NaN, as the mean of no patients, is fine."""
+        """Add one node's value; of weight 0 it may be NaN, as the mean of no patients is."""
         if self._weighted and weight == 0:
             self._weightless.append(node)
             return
@@ -99,7 +99,7 @@ class Totals(SameForm):
         return largest_of(leaves, FLOAT_MAX / nodes, nodes)
 
     def check_fits(self) -> None:
-        """See that nothing is too large; of no use afterwards."""
+        """See that nothing is too large; this object cannot be used afterwards."""
         if self._specs:
             self.result()
 

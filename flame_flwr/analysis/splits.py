@@ -103,6 +103,7 @@ _WARNED_OF: set[str] = set()
 
 def warn_of_shapes(splits: list[Any], data_type: str) -> None:
     """Say, as the reference does, that a split has not the shape of a node's data."""
+    # The first odd one stands for all: they are mostly made by the same line of a script.
     for i, split in enumerate(splits):
         if data_type == "fhir" and (key := _key_of_bytes(split)) is not None:
             logger.warning(

@@ -25,7 +25,7 @@ class Followed:
         self._rounds = 0
 
     def note(self, line: str) -> None:
-        """Read a line."""
+        """Keep what a line of the log says of the run."""
         said = parse_line(line)
         # the first: user code may print such a line, too
         if isinstance(said, FolderLine) and not self._place:

@@ -118,7 +118,7 @@ def _files_for(query: str, there: set[str], name: str) -> list[str]:
     for stem, mark in stems:
         pages = _pages(stem + mark, there)
         if f"{stem}.json" in there:
-            if pages:
+            if pages:  # which of the two is the newer search, no name says
                 raise DataError(
                     f"{name}: for the query {query!r} there is a whole file and there are pages: "
                     "remove one or the other",

@@ -148,7 +148,7 @@ class _ForkServer:
                 return
 
     def say(self, **event: object) -> None:
-        """Tell the node."""
+        """Send the node an event."""
         self._control.send(json.dumps(event).encode())
 
     def _obey(self) -> bool:

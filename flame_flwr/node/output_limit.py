@@ -59,7 +59,7 @@ class Allowance:
         return taken
 
     def overdraw(self, size: int) -> bool:
-        """Use up more than there is, unless that has been done too often already."""
+        """Take `size` bytes even if they are not left, and tell whether the debt allowed it."""
         self.take(0)
         if self._left < -self._most:
             return False

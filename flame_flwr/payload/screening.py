@@ -36,6 +36,7 @@ def screen(value: Any) -> Any:
     stack = [(value, 0)]
     while stack:
         container, depth = stack.pop()
+        # By the set of types: a list of a million numbers is looked through at C's speed.
         if type(container) is dict:
             kinds = {*map(type, container), *map(type, container.values())}
             inner = container.values()

@@ -157,6 +157,7 @@ def figures_in(value: Any) -> int:
     9
     """
     count, left = 0, [value]
+    # with a list of its own, as a value may be nested deeper than functions may call themselves
     while left:
         each = left.pop()
         if isinstance(each, bytes | bytearray | memoryview):

@@ -238,6 +238,7 @@ def _lines(files: list[LogFile], found: Verified) -> Iterator[_Line]:
         for at, line in enumerate(file.lines(), 1):
             whole = line.removesuffix(b"\n")
             place = parse_line(whole) if line.endswith(b"\n") else None
+            # It is no line of the chain. The next one that is has the hash of all such before it.
             if place is None:
                 digest.update(whole + b"\n")
                 is_unchained = True
@@ -249,7 +250,7 @@ def _lines(files: list[LogFile], found: Verified) -> Iterator[_Line]:
                 where, place.number, place.previous, sha256, place.unchained, there, place.begins
             )
             digest, is_unchained = hashlib.sha256(), False
-        if is_unchained:
+        if is_unchained:  # and no line of the chain comes after it to vouch for it
             _judge_rest(file, line, found)
 
 

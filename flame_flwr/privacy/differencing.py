@@ -162,6 +162,7 @@ def _tables_to_withhold(leaves: Sequence[Leaf], k: int) -> set[int]:
                 for table in tables
                 if table[0] not in found and leaves[table[0]].column in (None, column)
             ]
+            # Where it is known who is in each cell, the people are compared instead, elsewhere.
             by_sizes = any(not leaves[i].has_cells for i, _, _ in alike)
             found |= _nested(alike, _least(key, k)) if len(alike) > 1 and by_sizes else set()
     return found

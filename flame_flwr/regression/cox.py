@@ -243,7 +243,7 @@ class Cox(Study):
         return 1.0
 
     def finish(self, sums: ScoreInformation) -> dict[str, Any]:
-        """Return nothing."""
+        """Return nothing: the last round needs no more than the coefficients."""
         return {}
 
     def result(self, merged: Mapping[str, Any], asked: Mapping[str, Any]) -> RegressionResult:

@@ -116,10 +116,12 @@ class LiveContent:
             self._alive_since, self._alive = now, dict(stage.signs)
         found = []
         for name, state in _states(record, answers, failures):
+            # Before a node's first answer of a round, its last sign is that of the round before.
             if state == "here" or name in answers:
                 self._note_answer(name, (stage.doing, stage.round), now)
             elif last is not None and name in earlier:
                 self._note_answer(name, ("round", last.round), now)
+            # Gone goes before silent: a node that is gone gives no sign of life either.
             if name in gone and state in ("computing", "waiting"):
                 state = "gone"
             elif name in stage.silent and state == "computing":

@@ -89,7 +89,7 @@ class Bar(Callback):
         self._away = False
 
     def began(self, record: RunRecord, most: int | None) -> None:
-        """Draw it."""
+        """Draw the bar of a run in this process."""
         self.draw(len(record.nodes), most)
 
     def entered(self, number: int) -> None:
@@ -98,7 +98,7 @@ class Bar(Callback):
         self._update(description=f"round {number}{of}", completed=0)
 
     def answered(self, node: str) -> None:
-        """Count a node."""
+        """Count a node that has answered."""
         if self._progress is not None:
             self._progress.advance(self._task)
             self._redraw()
@@ -126,7 +126,7 @@ class Bar(Callback):
         self._hook = None
 
     def draw(self, nodes: int | None, most: int | None) -> None:
-        """Begin.
+        """Draw the bar.
 
         Parameters
         ----------

@@ -108,6 +108,7 @@ class Arrivals:
         found = pull_replies(self._grid, new, self._most) if new else []
         self._arriving = known | {reply.answers: reply for reply in found}
         for key in list(self._arriving):
+            # Asked for each anew: the caller may have let go of the one that it got before.
             if not self._has_room(key):
                 continue
             message = self._continued(self._arriving[key])

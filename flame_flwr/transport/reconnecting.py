@@ -147,6 +147,7 @@ class Reconnecting:
 
     def _find(self, addresses: set[int]) -> None:
         """Say hello to new nodes, and read their answers: one of them may be one that was gone."""
+        # One that was back and could not take part may be able to after a while.
         addresses |= {address for address, when in self._unable.items() if when < self._looked}
         self._known |= addresses
         for address in addresses:
@@ -157,6 +158,7 @@ class Reconnecting:
             greeting = parse_hello(self._asked.pop(reply.metadata.reply_to_message_id), reply)
             if greeting is None:
                 continue
+            # A name is what a node says, and its key what the SuperLink has checked.
             greeting = named_by_key(greeting, self._seen)
             if greeting.name not in self._messages:
                 continue

@@ -39,17 +39,17 @@ class SessionStore(Protocol):
         """Return head and answer; ``None`` where nothing is kept."""
 
     def save(self, head: bytes, answer: bytes) -> None:
-        """Keep them in place of the ones before; when it returns they outlive this process."""
+        """Replace head and answer; when it returns, the new ones outlive this process."""
 
 
 class MemoryStore:
-    """Keeps them in this process, as one that runs the whole analysis may."""
+    """Keeps head and answer in this process, where that runs the whole analysis."""
 
     def __init__(self) -> None:
         self._kept: tuple[bytes, bytes] | None = None
 
     def locked(self) -> AbstractContextManager[None]:
-        """Return a block."""
+        """Return a block without a lock: no other process can reach this memory."""
         return nullcontext()
 
     def load(self) -> tuple[bytes, bytes] | None:
@@ -57,7 +57,7 @@ class MemoryStore:
         return self._kept
 
     def save(self, head: bytes, answer: bytes) -> None:
-        """Keep them."""
+        """Keep head and answer."""
         self._kept = head, answer
 
 
