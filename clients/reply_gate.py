@@ -54,9 +54,9 @@ from flame_flwr.payload import (
 from flame_flwr.payload.opaque import look_into
 from flame_flwr.privacy.answer_cost import Cost, cost_of
 from flame_flwr.privacy.disclosure import check_numbers_of
+from flame_flwr.privacy.rule_tally import RuleTally
 from flame_flwr.privacy.rules import is_strict
 from flame_flwr.privacy.study_declaration import Study
-from flame_flwr.privacy.withheld_figures import WithheldFigures
 from flame_flwr.processes.threads import within
 from flame_flwr.transport.clocks import told_clock
 from flame_flwr.transport.frozen_digests import write_digests
@@ -198,7 +198,7 @@ class ReplyGate:
             asked, folder = said.get(EXPECTED), self._settings.state_dir
             answer_expectations(asked, self._way.project, self._name, folder)
         if found:  # their texts are another process's
-            withheld = WithheldFigures()
+            withheld = RuleTally()
             found = limited_findings(
                 self._gate.findings(found, study, withheld),
                 share=shares_tracebacks(self._context),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flame_flwr.payload import Payload
-    from flame_flwr.privacy.withheld_figures import WithheldFigures
+    from flame_flwr.privacy.rule_tally import RuleTally
 
 __all__ = [
     "Disclosure",
@@ -46,7 +46,7 @@ def apply_rules(
     rules: Sequence[DisclosureRule],
     result: Any,
     account: FigureAccount | None = None,
-    withheld: WithheldFigures | None = None,
+    withheld: RuleTally | None = None,
 ) -> Any:
     """Return a decoded result with its statistics as they may leave, in new containers.
 
@@ -58,7 +58,7 @@ def apply_rules(
         It is not changed.
     account : FigureAccount, optional
         What has left earlier in the run; by default nothing.
-    withheld : WithheldFigures, optional
+    withheld : RuleTally, optional
         Counts what the rules keep back.
 
     Raises

@@ -29,10 +29,10 @@ from flame_flwr.privacy.disclosure import (
 from flame_flwr.privacy.figure_account import FigureAccount
 from flame_flwr.privacy.figure_columns import tell_columns
 from flame_flwr.privacy.filter_chain import FilterChain
+from flame_flwr.privacy.rule_tally import RuleTally
 from flame_flwr.privacy.rules import is_strict
 from flame_flwr.privacy.sparse_changes import made_dense
 from flame_flwr.privacy.study_declaration import of_strict_node
-from flame_flwr.privacy.withheld_figures import WithheldFigures
 
 if TYPE_CHECKING:
     from flame_flwr.data.mismatch import Mismatch
@@ -65,7 +65,7 @@ class Passed:
         people the analysis says that they are.
     withheld : mapping of str to mapping of str to int
         Likewise: how much the rules kept back, as
-        :meth:`flame_flwr.privacy.withheld_figures.WithheldFigures.to_json` has it.
+        :meth:`flame_flwr.privacy.rule_tally.RuleTally.to_json` has it.
     people : int or None
         How many people the data is about, where that is known and the rules let it be said.
     """
@@ -148,7 +148,7 @@ class Gate:
             raise ConfigError(_NEVER)
 
     def findings(
-        self, found: Iterable[Mismatch], study: Study, withheld: WithheldFigures | None = None
+        self, found: Iterable[Mismatch], study: Study, withheld: RuleTally | None = None
     ) -> list[Mismatch]:
         """Return what may be said of the data before the first round; the log has the rest."""
         return findings_that_leave(self.holding(study), found, withheld)
@@ -218,7 +218,7 @@ class Gate:
         evidence = replace(study.evidence, unseen=len(opaque))
         for rule in rules:
             rule.weigh(evidence)
-        unseen, withheld = "", WithheldFigures()
+        unseen, withheld = "", RuleTally()
         if opaque and rules:
             parts = "1 part" if len(opaque) == 1 else f"{len(opaque)} parts"
             unseen = f"{parts}; the analysis says of how many: {study.evidence.of_people()}"
@@ -270,7 +270,7 @@ class Gate:
 def findings_that_leave(
     rules: Sequence[DisclosureRule],
     found: Iterable[Mismatch],
-    withheld: WithheldFigures | None = None,
+    withheld: RuleTally | None = None,
 ) -> list[Mismatch]:
     """Return what rules let a node say of its data; the log has the rest."""
     may_leave = []

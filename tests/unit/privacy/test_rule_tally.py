@@ -11,8 +11,8 @@ from flame_flwr.payload import encode
 from flame_flwr.privacy import MaxBins, MinCount, NoisyMinMax
 from flame_flwr.privacy.audit_words import what_left, withheld_words
 from flame_flwr.privacy.gate import Gate
+from flame_flwr.privacy.rule_tally import RuleTally
 from flame_flwr.privacy.study_declaration import Study
-from flame_flwr.privacy.withheld_figures import WithheldFigures
 from flame_flwr.statistics import (
     ContingencyTable,
     Histogram,
@@ -100,7 +100,7 @@ def test_no_value_is_in_what_is_noted():
 def test_findings_of_too_few_are_counted():
     rows = [None, 3, 40, 2]
     found = [Mismatch(f"finding {i}", rows=each) for i, each in enumerate(rows)]
-    counted = WithheldFigures()
+    counted = RuleTally()
     left = Gate("a", rules=(MinCount(5),)).findings(found, Study(), counted)
     assert [each.rows for each in left] == [None, 40]
     assert counted.to_json() == {"MinCount": {"findings": 2}}

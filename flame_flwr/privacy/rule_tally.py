@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from flame_flwr.privacy.disclosure_rule import DisclosureRule
     from flame_flwr.statistics.base import Statistic
 
-__all__ = ["WithheldFigures"]
+__all__ = ["RuleTally"]
 
 
-class WithheldFigures:
-    """Counts what rules keep back of one answer.
+class RuleTally:
+    """Tallies what rules keep back of one answer.
 
     Examples
     --------
     >>> from flame_flwr.privacy import MinCount
     >>> from flame_flwr.statistics import RowCount, ValueCounts
     >>> before = [RowCount(31), RowCount(3), ValueCounts.from_data([*"fffffmm"])]
-    >>> rule, found = MinCount(5), WithheldFigures()
+    >>> rule, found = MinCount(5), RuleTally()
     >>> found.note(rule, before, rule.protect(before))
     >>> found.to_json()
     {'MinCount': {'whole': 1, 'cells': 2}}
