@@ -11,8 +11,8 @@ from flame_flwr.clients.checked_client import CheckedClient
 from flame_flwr.clients.client import StarClient
 from flame_flwr.clients.node import NodePlan
 from flame_flwr.clients.reply_gate import ReplyGate
+from flame_flwr.clients.reply_origin import error_reply, shares_tracebacks
 from flame_flwr.clients.reply_records import is_plain, round_records
-from flame_flwr.clients.reply_way import error_reply, shares_tracebacks
 from flame_flwr.errors import FlameError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.notes import add_hint, log_error

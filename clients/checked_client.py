@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import ArrayRecord, ConfigRecord
 
 from flame_flwr.clients.reply_gate import TO_GATE
-from flame_flwr.clients.reply_way import shares_tracebacks
+from flame_flwr.clients.reply_origin import shares_tracebacks
 from flame_flwr.errors import NodeFailedError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.hints import hint_relative

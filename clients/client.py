@@ -237,7 +237,7 @@ class StarClient(NumPyClient):
         """Look whether the data is what the analysis expects, where it says."""
         if data is None or not self.plan.expects:
             return {}
-        from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
+        from flame_flwr.clients.expectation_limit import EXPECTED, digests_of
         from flame_flwr.transport.hello_findings import write_findings
 
         node = Node(self._plan_here(), Identity(self._name(), (), "", ""), data)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import Message, RecordDict
 
 from flame_flwr.clients.node_name import name_or_address
+from flame_flwr.clients.reply_origin import ReplyOrigin, error_reply, shares_tracebacks
 from flame_flwr.clients.reply_records import failed_records
 from flame_flwr.clients.reply_values import failure_of_reason, limited
-from flame_flwr.clients.reply_way import Way, error_reply, shares_tracebacks
 from flame_flwr.errors import FlameError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.transport.clocks import told_clock
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from flwr.app import Context
 
-    from flame_flwr.clients.asked_message import AskedMessage
     from flame_flwr.clients.known_words import KnownWords
+    from flame_flwr.clients.server_message import ServerMessage
 
 __all__ = ["ReplyFailures"]
 
@@ -32,23 +32,23 @@ class ReplyFailures:
 
     Parameters
     ----------
-    asked : AskedMessage
+    asked : ServerMessage
         What was asked.
-    context, way
+    context, origin
         As for :class:`flame_flwr.clients.reply_gate.ReplyGate`.
     is_strict : callable
         Tells whether one of the node's rules is ``Strict()``; raises where they cannot be read.
     """
 
-    asked: AskedMessage
+    asked: ServerMessage
     context: Context
-    way: Way
+    origin: ReplyOrigin
     is_strict: Callable[[], bool]
 
     @property
     def known_words(self) -> KnownWords | None:
         """The words that the app may say; ``None`` where this process runs it."""
-        return self.way.known_words(self.context, self.asked.sent_round)
+        return self.origin.known_words(self.context, self.asked.sent_round)
 
     def read(self, said: dict[str, Any]) -> Failure | None:
         """Return the failure that an answer is."""
@@ -60,8 +60,8 @@ class ReplyFailures:
         """Return the records of an answer that is a failure."""
         partitions = self.context.node_config.get("num-partitions", 0)
         name = name_or_address(self.context)
-        hello = {"name": name, "partitions": partitions, "gated": self.way.gated}
-        return failed_records(kind, failure, {**hello, **told_clock(self.way.clock)})
+        hello = {"name": name, "partitions": partitions, "gated": self.origin.gated}
+        return failed_records(kind, failure, {**hello, **told_clock(self.origin.clock)})
 
     def stopped(self, error: Exception) -> Message:
         """Return the answer in place of what may not come here, or not leave."""
@@ -72,7 +72,7 @@ class ReplyFailures:
 
     def error(self, reply: Message) -> Message:
         """Return an error of Flower's: of another process's only its form."""
-        if not self.way.is_apps_text:
+        if not self.origin.is_apps_text:
             return reply  # of this process, or made by the node itself
         failure = self._limited(failure_of_reason(str(reply.error.reason)))
         return error_reply(self.asked.message, self.context, failure)

@@ -19,12 +19,18 @@ from flwr.app import (
 )
 
 from flame_flwr import __version__
-from flame_flwr.clients.asked_expectations import EXPECTED, answer_expectations
-from flame_flwr.clients.asked_message import AskedMessage
+from flame_flwr.clients.expectation_limit import EXPECTED, answer_expectations
 from flame_flwr.clients.filter_counts import count_answers, counted_figures
 from flame_flwr.clients.node_gate import log_protection, node_gate
 from flame_flwr.clients.node_name import name_of, name_or_address
 from flame_flwr.clients.reply_failures import ReplyFailures
+from flame_flwr.clients.reply_origin import (
+    HERE,
+    AnswerCount,
+    ReplyOrigin,
+    noting_error,
+    shares_tracebacks,
+)
 from flame_flwr.clients.reply_records import OK, records_of
 from flame_flwr.clients.reply_values import (
     FOREIGN,
@@ -36,8 +42,8 @@ from flame_flwr.clients.reply_values import (
     read_number,
     read_rounds,
 )
-from flame_flwr.clients.reply_way import HERE, AnswerCount, Way, noting_error, shares_tracebacks
 from flame_flwr.clients.secure_gate import SecureGate
+from flame_flwr.clients.server_message import ServerMessage
 from flame_flwr.config import NodeSettings
 from flame_flwr.errors import FlameError, NodeFailedError
 from flame_flwr.failure.notes import log_error
@@ -89,18 +95,18 @@ class ReplyGate:
         What was asked.
     context : Context
         Of the node and run; its state gets the counts of filtered answers.
-    way : Way
+    origin : ReplyOrigin
         How the reply comes here.
     """
 
-    def __init__(self, message: Message, context: Context, way: Way = HERE) -> None:
+    def __init__(self, message: Message, context: Context, origin: ReplyOrigin = HERE) -> None:
         self._noted: dict[str, Any] = {}
-        self._count = AnswerCount(way.ledger)
+        self._count = AnswerCount(origin.ledger)
         self._message = message
         self._context = context
-        self._way = way
-        self._asked = AskedMessage(message)
-        self._failures = ReplyFailures(self._asked, context, way, lambda: self._keeps_texts)
+        self._origin = origin
+        self._asked = ServerMessage(message)
+        self._failures = ReplyFailures(self._asked, context, origin, lambda: self._keeps_texts)
 
     def refusal(self) -> Message | None:
         """Return the answer to a message that must not come to the analysis; ``None`` if it may."""
@@ -130,7 +136,7 @@ class ReplyGate:
             try:
                 answer = self._reader(kind)
                 said = reply if isinstance(reply, FitRes) else reply.content
-                has_limit = self._way.seconds is not None
+                has_limit = self._origin.seconds is not None
                 records = self._in_time(lambda: answer(said)) if has_limit else answer(said)
                 passed = Message(RecordDict(records), reply_to=self._message)
             except Exception as error:
@@ -138,7 +144,9 @@ class ReplyGate:
                 passed = self._failures.stopped(error)
         # Counted before it is noted: a line of the log says what left, and what the ledger refused.
         passed = self._uncounted() or passed
-        return noting_error(self._message, self._context, passed, self._way, self._noted) or passed
+        return (
+            noting_error(self._message, self._context, passed, self._origin, self._noted) or passed
+        )
 
     def _reader(self, kind: str | None) -> Callable[[Any], dict[str, Any]]:
         """Return what reads an answer and returns its records anew, as they may leave."""
@@ -173,7 +181,7 @@ class ReplyGate:
             It takes longer.
         """
         try:
-            return within(work, self._way.seconds)
+            return within(work, self._origin.seconds)
         except TimeoutError as error:
             sent = self._asked.sent_round
             number = "" if sent == "" else f" in round {sent!r}"
@@ -194,9 +202,9 @@ class ReplyGate:
         log_protection(self._gate, study)
         found = read_findings(said.get("findings"))
         # Before the findings are looked at: an analysis that asks too often is told none of them.
-        if self._way.gated and found is not None:
+        if self._origin.gated and found is not None:
             asked, folder = said.get(EXPECTED), self._settings.state_dir
-            answer_expectations(asked, self._way.project, self._name, folder)
+            answer_expectations(asked, self._origin.project, self._name, folder)
         if found:  # their texts are another process's
             withheld = RuleTally()
             found = limited_findings(
@@ -220,12 +228,12 @@ class ReplyGate:
             "partitions": self._settings.num_partitions,
             "keeps-state": said.get("keeps-state") is True,
             "states": json.dumps(states),
-            "gated": self._way.gated,
+            "gated": self._origin.gated,
             **({"hospital": self._settings.hospital} if self._settings.hospital else {}),
             "packs": runtime() == "deployment",  # it saves calls that only a deployment has
-            **write_digests(self._way.read_frozen(self._context)),
+            **write_digests(self._origin.read_frozen(self._context)),
             **self._secure.hello(states),
-            **told_clock(self._way.clock),
+            **told_clock(self._origin.clock),
         }
         return records_of("getpropertiesres", properties=ConfigRecord(properties))
 
@@ -254,7 +262,7 @@ class ReplyGate:
         filtered = study.filters or self._gate.filters  # nothing else looks at the aggregate
         aggregate = self._asked.aggregate() if filtered else None
         metrics = {} if self._secure.asks else metrics  # they do not travel masked
-        frozen = self._way.read_frozen(self._context)
+        frozen = self._origin.read_frozen(self._context)
         with counted_figures(self._context, self._gate.account, frozen):
             passed = self._gate.result(
                 returned, study, number, aggregate, metrics, sparse=not self._secure.asks
@@ -267,7 +275,7 @@ class ReplyGate:
         if self._secure.asks:
             return self._secure.masked(look_into(passed.payload).value, study.sums)
         said_now: dict[str, Any] = {**metrics, "seconds": read_number(said.get("seconds"))}
-        said_now |= self._way.said_of_data(self._context)
+        said_now |= self._origin.said_of_data(self._context)
         if self._shares_size:
             size = study.evidence.words(passed.people)
             said_now |= {"size": size} if size else {}
@@ -330,7 +338,7 @@ class ReplyGate:
     def _secure(self) -> SecureGate:
         settings = self._settings
         name = name_of(settings, self._context)
-        return SecureGate(self._message, self._context, settings, name, self._way.app_files)
+        return SecureGate(self._message, self._context, settings, name, self._origin.app_files)
 
     @cached_property
     def _name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.base import CONVERGED, FINISHED, SIMPLE, Aggregation, Finished
-from flame_flwr.aggregation.value_forms import other_forms
+from flame_flwr.aggregation.odd_values import other_forms
 from flame_flwr.failure.hints import hint_aggregator
 from flame_flwr.failure.notes import add_hint
 from flame_flwr.log import logger

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from flame_flwr.aggregation.accumulators import KeptForLater, TooLargeError, Where
-from flame_flwr.aggregation.forms import PartPath, find_odd, said_of
+from flame_flwr.aggregation.misfits import PartPath, find_odd, said_of
 from flame_flwr.aggregation.pytree import flatten
 from flame_flwr.errors import AnswerError
 

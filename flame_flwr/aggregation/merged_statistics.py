@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.aggregation.accumulators import Where
-from flame_flwr.aggregation.forms import Kinds
+from flame_flwr.aggregation.misfits import Kinds
 from flame_flwr.errors import FlameError
 from flame_flwr.text.shown_text import one_line, one_line_each
 from flame_flwr.text.words import with_article

@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from flame_flwr.config import NODE_KEYS
-from flame_flwr.deploy.blanks import text_file
+from flame_flwr.deploy.text_templates import text_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from flame_flwr.deploy.blanks import fill
+from flame_flwr.deploy.text_templates import fill
 from flame_flwr.errors import ConfigError
 
 if TYPE_CHECKING:

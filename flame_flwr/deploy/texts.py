@@ -10,9 +10,9 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from flame_flwr.deploy.blanks import fill, script
 from flame_flwr.deploy.node_config import node_toml
 from flame_flwr.deploy.proxy import nginx_config
+from flame_flwr.deploy.text_templates import fill, script
 from flame_flwr.deploy.units import service_unit
 from flame_flwr.installed.wheel import installed_wheel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flame_flwr.deploy.blanks import fill, text_file
+from flame_flwr.deploy.text_templates import fill, text_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from flwr.app import Context, Error, Message, RecordDict
 
 from flame_flwr.clients.filter_counts import keep_counts
 from flame_flwr.clients.reply_gate import ReplyGate
-from flame_flwr.clients.reply_way import Way, error_reply, noting_error
+from flame_flwr.clients.reply_origin import ReplyOrigin, error_reply, noting_error
 from flame_flwr.config import NodeSettings
 from flame_flwr.errors import ConfigError
 from flame_flwr.failure.failure import Failure
@@ -58,8 +58,8 @@ def through_gate(
         log_error(error, "a message could not be answered")
         why = "the node could not answer the message; its log says why"
         reply = error_reply(asked.message, asked.context, Failure(type(error).__name__, text=why))
-        way = Way(gated=True, app=asked.app_folder)
-        return Answer(noting_error(asked.message, asked.context, reply, way) or reply, None)
+        origin = ReplyOrigin(gated=True, app=asked.app_folder)
+        return Answer(noting_error(asked.message, asked.context, reply, origin) or reply, None)
 
 
 def _through_gate(
@@ -70,11 +70,13 @@ def _through_gate(
         project = check_app(asked)
     except AppRefusedError as error:
         reply = refusal_of(asked, error, told_clock(clock))
-        way = Way(gated=True, app=asked.app_folder)
+        origin = ReplyOrigin(gated=True, app=asked.app_folder)
         # The run config has the project once the app's archive was opened.
         noted = {} if asked.context.run_config else {"project": project_asked(asked)}
-        return Answer(noting_error(asked.message, asked.context, reply, way, noted) or reply, None)
-    way = Way(
+        return Answer(
+            noting_error(asked.message, asked.context, reply, origin, noted) or reply, None
+        )
+    origin = ReplyOrigin(
         gated=True,
         app=asked.app_folder,
         clock=clock,
@@ -83,19 +85,19 @@ def _through_gate(
         project=project,
         ledger=NodeLedger(asked.context, project),
     )
-    # Two gates: what the process gives back is a context with another state, and a new way.
-    refused = ReplyGate(asked.message, asked.context, way).refusal()
+    # Two gates: what the process gives back has another state, and its reply another origin.
+    refused = ReplyGate(asked.message, asked.context, origin).refusal()
     answer = run(asked) if refused is None else Answer(refused, None)
     answer = _with_kept_counts(asked, answer)
     context = _context_with(asked, answer.state)
-    way = replace(
-        way,
+    origin = replace(
+        origin,
         is_apps_text=answer.is_apps_text,
         frozen=answer.frozen,
         data_changed=answer.data_changed,
-        ledger=way.ledger if refused is None else None,  # else it has left, or nothing leaves
+        ledger=origin.ledger if refused is None else None,  # else it has left, or nothing leaves
     )
-    reply = ReplyGate(asked.message, context, way).let_out(answer.reply)
+    reply = ReplyGate(asked.message, context, origin).let_out(answer.reply)
     return Answer(reply, None if answer.state is None else context.state)
 
 

@@ -32,9 +32,9 @@ from flame_flwr.node.gated_answer import through_gate
 from flame_flwr.node.kept_folders import KeptFolders
 from flame_flwr.node.kept_states import size_of_state
 from flame_flwr.node.limits import TOO_MANY_QUESTIONS, Limits, reason_of_limit
+from flame_flwr.node.message_config import message_config
 from flame_flwr.node.sandbox import Sandbox
 from flame_flwr.node.service_link import send_reply
-from flame_flwr.node.shown_config import shown_config
 from flame_flwr.processes.threads import call_later
 from flame_flwr.text.shown_text import printable
 
@@ -185,7 +185,7 @@ def _request(asked: NodeMessage) -> wire.Frame:
         "fab": 0,
         "app": [asked.run.fab_id, asked.run.fab_version, asked.fab.hash_str],
         "metadata": metadata,
-        "node_config": shown_config(context.node_config, context.run_config),
+        "node_config": message_config(context.node_config, context.run_config),
         "run_config": dict(context.run_config),
         "records": wire.pack_records(message.content, bulk),
         "state": wire.pack_records(context.state, bulk),

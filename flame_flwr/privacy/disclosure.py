@@ -19,7 +19,7 @@ from flame_flwr.privacy.disclosure_rule import DisclosureRule
 from flame_flwr.privacy.figure_account import FigureAccount
 from flame_flwr.privacy.value_places import WHOLE, Found, Place
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
-from flame_flwr.statistics.seen_by_rules import only_cleared
+from flame_flwr.statistics.cleared_statistics import only_cleared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

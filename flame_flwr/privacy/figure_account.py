@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.privacy.published_sets import PublishedSets
 from flame_flwr.statistics.column_facts import FEW
-from flame_flwr.statistics.columns_behind import behind
 from flame_flwr.statistics.moments import Covariance, Moments, Total
 from flame_flwr.statistics.read_columns import COMPUTED
+from flame_flwr.statistics.remembered_columns import behind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,8 +8,8 @@ from flame_flwr.errors import PayloadError
 from flame_flwr.privacy.disclosure import statistics_in
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
 from flame_flwr.statistics.column_facts import ColumnFacts
-from flame_flwr.statistics.columns_behind import Behind, behind, tell
 from flame_flwr.statistics.people_sets import PeopleSets
+from flame_flwr.statistics.remembered_columns import Behind, behind, tell
 from flame_flwr.statistics.rule_changes import members
 
 if TYPE_CHECKING:

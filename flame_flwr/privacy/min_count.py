@@ -12,8 +12,8 @@ from flame_flwr.privacy.differencing import Leaf, without_overlaps
 from flame_flwr.privacy.disclosure_rule import CheckedRule
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.columns_behind import behind, sources_behind
 from flame_flwr.statistics.read_columns import COMPUTED
+from flame_flwr.statistics.remembered_columns import behind, sources_behind
 from flame_flwr.statistics.rule_changes import members, with_each_member, with_members
 from flame_flwr.statistics.score_information import ScoreInformation
 

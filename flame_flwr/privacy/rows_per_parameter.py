@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flame_flwr.errors import PayloadError
 from flame_flwr.parameters import at_least, parameter
 from flame_flwr.privacy.disclosure_rule import CheckedRule
-from flame_flwr.statistics.columns_behind import behind
+from flame_flwr.statistics.remembered_columns import behind
 from flame_flwr.statistics.score_information import ScoreInformation
 from flame_flwr.statistics.site_fits import SiteFits
 from flame_flwr.text.words import counted

@@ -23,8 +23,8 @@ from flame_flwr.privacy.min_count import MinCount
 from flame_flwr.privacy.value_places import Found
 from flame_flwr.statistics.base import Statistic, is_of_the_framework
 from flame_flwr.statistics.column_facts import FEW
-from flame_flwr.statistics.columns_behind import behind
 from flame_flwr.statistics.quantiles import Quantiles
+from flame_flwr.statistics.remembered_columns import behind
 from flame_flwr.statistics.rule_changes import (
     with_each_member,
     with_most_cells,

@@ -12,8 +12,8 @@ import numpy as np
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.regression import families
 from flame_flwr.regression.coordinates import original, standardized
+from flame_flwr.regression.degenerate_data import check_first_sums
 from flame_flwr.regression.described import check_names
-from flame_flwr.regression.first_sums import check_first_sums
 from flame_flwr.regression.formula import Design, read_design, read_outcome
 from flame_flwr.regression.newton import Path
 from flame_flwr.regression.result import RegressionResult

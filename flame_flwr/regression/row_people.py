@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from flame_flwr.statistics.column_facts import ColumnFacts
-from flame_flwr.statistics.columns_behind import Behind, tell
 from flame_flwr.statistics.people import people_in
+from flame_flwr.statistics.remembered_columns import Behind, tell
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.sklearn.checks import check_estimator, length_above_0
-from flame_flwr.sklearn.refusals import one_pass, refusal
+from flame_flwr.sklearn.fit_errors import one_pass, refusal
 
 if TYPE_CHECKING:
     from flame_flwr.sklearn.analyzer import SklearnAnalyzer

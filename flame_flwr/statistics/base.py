@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.registration import register_type
-from flame_flwr.statistics.columns_behind import keep_columns, merge_columns, without_columns
+from flame_flwr.statistics.cleared_statistics import check_cleared
 from flame_flwr.statistics.exact_sums import pack_exact, unpack_exact
 from flame_flwr.statistics.field_rules import rules_of
 from flame_flwr.statistics.fields import (
@@ -36,7 +36,7 @@ from flame_flwr.statistics.fields import (
     without_places,
 )
 from flame_flwr.statistics.formatting import shown_figures
-from flame_flwr.statistics.seen_by_rules import check_cleared
+from flame_flwr.statistics.remembered_columns import keep_columns, merge_columns, without_columns
 from flame_flwr.statistics.visible import Visible, whole
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What rules must know of the columns behind a statistic, beyond its figures: how few values.
 
 Who knows that a column is 0 or 1 reads its count from its mean. So the gate is told a few numbers
-of each column, where rules hold; :mod:`flame_flwr.statistics.columns_behind` has the columns.
+of each column, where rules hold; :mod:`flame_flwr.statistics.remembered_columns` has the columns.
 """
 
 from __future__ import annotations

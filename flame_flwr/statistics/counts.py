@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.fields import COLUMNS, COUNT, WITHHELD_AT, each
 from flame_flwr.statistics.people import people_in
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.rule_changes import without_totals
 from flame_flwr.statistics.values import columns_of, missing
 from flame_flwr.statistics.visible import Cells, Visible

@@ -20,7 +20,6 @@ from flame_flwr.statistics.columns import (
     merged_column,
     of_column,
 )
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.counts import RowCount
 from flame_flwr.statistics.fields import COLUMNS, child
 from flame_flwr.statistics.formatting import shown_table, shown_title
@@ -28,6 +27,7 @@ from flame_flwr.statistics.minmax import MinMax
 from flame_flwr.statistics.moments import Moments
 from flame_flwr.statistics.people import of_rows, people_in
 from flame_flwr.statistics.quantiles import Quantiles
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.rule_changes import members, with_members
 from flame_flwr.statistics.value_counts import ValueCounts
 from flame_flwr.statistics.values import columns_of

@@ -11,9 +11,9 @@ from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import cells_to_withhold
 from flame_flwr.statistics.checks import check_edges, check_lengths
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, parameter
 from flame_flwr.statistics.people import people_in
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.values import numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 

@@ -12,10 +12,10 @@ from flame_flwr.errors import ModelError
 from flame_flwr.labels import label_key, shared_keys
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_lengths
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.exact_sums import as_float
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, child, each, labels_of
 from flame_flwr.statistics.people import people_in
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.survival import KaplanMeier, followed
 from flame_flwr.statistics.values import declared_labels, label_places
 from flame_flwr.statistics.visible import Cells, Visible, whole

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.fields import COUNT, LARGEST, SMALLEST
 from flame_flwr.statistics.people import present
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.rule_changes import Widen, with_wider_range
 
 __all__ = ["MinMax"]

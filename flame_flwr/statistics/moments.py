@@ -19,10 +19,10 @@ import numpy as np
 
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.exact_sums import as_float, rounded_sum, sum_about
 from flame_flwr.statistics.fields import COLUMNS, COUNT, EXACT_SUM, each
 from flame_flwr.statistics.people import people_in, present
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.values import columns_of, numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 

@@ -19,10 +19,10 @@ from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import coarsen
 from flame_flwr.statistics.checks import check_counts
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.exact_sums import as_decimal
 from flame_flwr.statistics.fields import COUNT, combined, parameter
 from flame_flwr.statistics.people import present
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.rule_changes import Widen, with_most_cells, with_wider_range
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ import numpy as np
 from flame_flwr.errors import DataError, ModelError
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.checks import check_edges, check_lengths
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.exact_sums import as_decimal, as_float
 from flame_flwr.statistics.fields import COUNT, each, parameter
 from flame_flwr.statistics.people import people_in
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.values import numbers
 from flame_flwr.statistics.visible import Cells, Visible, whole
 

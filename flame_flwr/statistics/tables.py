@@ -12,9 +12,9 @@ from flame_flwr.labels import shared_keys
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import table_cells_to_withhold
 from flame_flwr.statistics.checks import check_lengths
-from flame_flwr.statistics.columns_behind import made_of
 from flame_flwr.statistics.fields import COUNT, WITHHELD_AT, each, labels_of
 from flame_flwr.statistics.people import people_in
+from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.values import declared_labels, label_places
 from flame_flwr.statistics.visible import Cells, Visible, whole
 

@@ -116,9 +116,9 @@ def _asked(title: str, dtype: str, nbytes: int, folder: str) -> tuple[Any, Any, 
 
 def _let_out(message: Any, context: Any, reply: Any) -> Any:
     from flame_flwr.clients.reply_gate import ReplyGate
-    from flame_flwr.clients.reply_way import Way
+    from flame_flwr.clients.reply_origin import ReplyOrigin
 
-    return ReplyGate(message, context, Way(gated=True, app="app")).let_out(reply)
+    return ReplyGate(message, context, ReplyOrigin(gated=True, app="app")).let_out(reply)
 
 
 def _resident(name: str) -> int:

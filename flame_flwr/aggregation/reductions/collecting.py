@@ -13,10 +13,10 @@ from typing import Any, Literal
 from flame_flwr.aggregation.accumulators import Accumulator, AllValues, Where
 from flame_flwr.aggregation.concatenation import check_follows, concatenated, without_rows
 from flame_flwr.aggregation.counts import Counts, are_count_labels
-from flame_flwr.aggregation.forms import Kinds
 from flame_flwr.aggregation.merged_statistics import StatisticForms, merged_statistics
+from flame_flwr.aggregation.misfits import Kinds
+from flame_flwr.aggregation.odd_values import other_forms
 from flame_flwr.aggregation.reductions.base import NON_FINITE, Mergeable, NonFinite, Reduction
-from flame_flwr.aggregation.value_forms import other_forms
 from flame_flwr.errors import FlameError, ModelError, text_of
 from flame_flwr.parameters import Domain, one_of, parameter
 from flame_flwr.text.words import name_in_words

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flame_flwr.clients import NodePlan, make_client_app
-from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
+from flame_flwr.clients.expectation_limit import EXPECTED, digests_of
 from flame_flwr.data.expect import Table
 from flame_flwr.failure.failure import Failure
 from flame_flwr.payload import Payload, decode, encode, from_record, register_type, to_record

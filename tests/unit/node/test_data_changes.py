@@ -8,8 +8,8 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 
 from flame_flwr.clients.reply_gate import TO_GATE, ReplyGate
+from flame_flwr.clients.reply_origin import ReplyOrigin
 from flame_flwr.clients.reply_records import OK
-from flame_flwr.clients.reply_way import Way
 from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.data.table_pieces import cells_of, pack
 from flame_flwr.flower import HELLO
@@ -169,7 +169,7 @@ def test_the_run_hears_of_change_and_freeze(fab_of, node_message, caplog):
 def test_what_is_no_digest_is_not_taken(odd, node_message):
     asked = node_message("data", b"", {})
     content = answered(asked)
-    passed = ReplyGate(asked.message, asked.context, Way(gated=True)).let_out(
+    passed = ReplyGate(asked.message, asked.context, ReplyOrigin(gated=True)).let_out(
         Message(content, reply_to=asked.message)
     )
     passed.content["fitres.metrics"]["frozen"] = odd

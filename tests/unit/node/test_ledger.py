@@ -7,10 +7,10 @@ import pytest
 from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from flame_flwr.clients import reply_gate
-from flame_flwr.clients.asked_expectations import EXPECTED, digests_of
+from flame_flwr.clients.expectation_limit import EXPECTED, digests_of
 from flame_flwr.clients.reply_gate import TO_GATE, ReplyGate
+from flame_flwr.clients.reply_origin import ReplyOrigin
 from flame_flwr.clients.reply_records import OK
-from flame_flwr.clients.reply_way import Way
 from flame_flwr.config import NodeSettings
 from flame_flwr.data.expect import Mismatch, Table
 from flame_flwr.errors import ConfigError, NodeFailedError
@@ -100,7 +100,7 @@ def test_an_answer_is_counted_before_its_mask(node, node_message):
     content = {"train": result({"n": 7, "sum": 61.3}), "evaluate": scores(auc=0.5)}
     for kind, figures in (("train", 2), ("evaluate", 1)):
         asked = node_message("counted", node.fab, {}, kind=kind, node=node.config)
-        gate = ReplyGate(asked.message, asked.context, Way(gated=True, ledger=Refusing()))
+        gate = ReplyGate(asked.message, asked.context, ReplyOrigin(gated=True, ledger=Refusing()))
         gate.__dict__["_secure"] = Secure()
         reply = gate.let_out(Message(content[kind], reply_to=asked.message))
         assert order == [figures]
@@ -186,7 +186,7 @@ def test_flowers_own_program_has_no_limits(tmp_path):
 
 def test_that_an_analysis_has_died_is_an_answer(node, node_message):
     asked = node_message("counted", node.fab, {}, node=node.config)
-    way = Way(gated=True, ledger=NodeLedger(asked.context, ""))
+    origin = ReplyOrigin(gated=True, ledger=NodeLedger(asked.context, ""))
     died = Message(Error(RAISED, "it has died"), reply_to=asked.message)
-    ReplyGate(asked.message, asked.context, way).let_out(died)
+    ReplyGate(asked.message, asked.context, origin).let_out(died)
     assert node.accounts() == {("data", ""): (1, 0)}

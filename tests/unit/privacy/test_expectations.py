@@ -11,10 +11,10 @@ from flwr.app import ConfigRecord, Context, RecordDict
 from flwr.clientapp import ClientApp
 from node_messages import call
 
-from flame_flwr.clients import NodePlan, StarClient, asked_expectations
-from flame_flwr.clients.asked_expectations import MOST_OF_ONE, answer_expectations, digests_of
+from flame_flwr.clients import NodePlan, StarClient, expectation_limit
+from flame_flwr.clients.expectation_limit import MOST_OF_ONE, answer_expectations, digests_of
 from flame_flwr.clients.reply_gate import ReplyGate
-from flame_flwr.clients.reply_way import Way
+from flame_flwr.clients.reply_origin import ReplyOrigin
 from flame_flwr.data.expect import Column, Resources, Table, mismatches
 from flame_flwr.data.source import SplitData
 from flame_flwr.errors import ConfigError, NodeFailedError
@@ -95,7 +95,7 @@ def test_resources_are_counted_likewise():
 
 
 def test_one_columns_answers_a_day_are_limited(tmp_path, monkeypatch):
-    monkeypatch.setattr(asked_expectations, "_MEMORY", {})
+    monkeypatch.setattr(expectation_limit, "_MEMORY", {})
 
     def ask(high, project="covid", where=str(tmp_path / "state")):
         answer_expectations(digests_of([no_age_above(high)]), project, "a", where)
@@ -108,10 +108,10 @@ def test_one_columns_answers_a_day_are_limited(tmp_path, monkeypatch):
     ask(100, project="another")
     answer_expectations(digests_of([Resources("Patient")]), "covid", "a", str(tmp_path / "state"))
 
-    asked_expectations._MEMORY.clear()  # the node's program has started again
+    expectation_limit._MEMORY.clear()  # the node's program has started again
     with pytest.raises(ConfigError, match="run the analysis tomorrow"):
         ask(100)
-    monkeypatch.setattr(asked_expectations.time, "strftime", lambda *_: "2099-01-01")
+    monkeypatch.setattr(expectation_limit.time, "strftime", lambda *_: "2099-01-01")
     ask(100)
 
 
@@ -137,7 +137,7 @@ def test_a_file_under_many_patterns_is_one(asked):
     answer_expectations(digests_of(asked[:10]), "p", "of one file", "")
     with pytest.raises(ConfigError, match="different expectations"):
         answer_expectations(digests_of(asked), "p", "of one file", "")
-    asked_expectations._MEMORY.clear()
+    expectation_limit._MEMORY.clear()
 
 
 def test_a_column_may_be_there_in_many_files():
@@ -156,12 +156,12 @@ def test_what_is_no_list_of_expectations_is_refused(text):
 
 @pytest.mark.parametrize("content", [b"[", b"{}", b'["2026-12-01", []]', b"\xff"])
 def test_a_damaged_count_is_no_new_one(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(asked_expectations, "_MEMORY", {})
+    monkeypatch.setattr(expectation_limit, "_MEMORY", {})
     ask = digests_of([no_age_above(80)]), "covid", "a", str(tmp_path / "state")
     answer_expectations(*ask)
     [file] = tmp_path.rglob("asked.json")
     file.write_bytes(content)
-    asked_expectations._MEMORY.clear()
+    expectation_limit._MEMORY.clear()
     with pytest.raises(ConfigError, match="the hospital removes the file"):
         answer_expectations(*ask)
 
@@ -175,15 +175,15 @@ def test_findings_do_not_leave_uncounted():
 
     def gated(message, context):
         reply = app(message, context)
-        del reply.content["getpropertiesres.properties"][asked_expectations.EXPECTED]
-        return ReplyGate(message, context, Way(gated=True, app_files={})).let_out(reply)
+        del reply.content["getpropertiesres.properties"][expectation_limit.EXPECTED]
+        return ReplyGate(message, context, ReplyOrigin(gated=True, app_files={})).let_out(reply)
 
     content = call(gated, context, {"getpropertiesins.config": ConfigRecord()}).content
     assert "findings" not in content["getpropertiesres.properties"]
 
 
 def test_a_hospitals_own_gate_counts_too(monkeypatch):
-    monkeypatch.setattr(asked_expectations, "_MEMORY", {})
+    monkeypatch.setattr(expectation_limit, "_MEMORY", {})
     config = {"name": "of the gate", "disclosure": "MinCount(5)"}
 
     def hello(high):
@@ -194,7 +194,9 @@ def test_a_hospitals_own_gate_counts_too(monkeypatch):
         app = ClientApp(lambda _: client.to_client())
 
         def gated(message, context):
-            gate = ReplyGate(message, context, Way(gated=True, app_files={}, project="covid"))
+            gate = ReplyGate(
+                message, context, ReplyOrigin(gated=True, app_files={}, project="covid")
+            )
             return gate.let_out(app(message, context))
 
         content = call(gated, context, {"getpropertiesins.config": ConfigRecord()}).content
@@ -250,7 +252,7 @@ def test_row_counts_are_told_as_people():
 
 
 def test_a_registrys_subject_counts_in_hello(tmp_path, monkeypatch):
-    monkeypatch.setattr(asked_expectations, "_MEMORY", {})
+    monkeypatch.setattr(expectation_limit, "_MEMORY", {})
     rows = "".join(f"{n // 10},{60 + n}\n" for n in range(40))
     (tmp_path / "ward").mkdir()
     (tmp_path / "ward" / "patients.csv").write_text(f"person,age\n{rows}")

@@ -30,7 +30,7 @@ from flame_flwr.statistics import (
     Total,
     describe,
 )
-from flame_flwr.statistics.columns_behind import behind
+from flame_flwr.statistics.remembered_columns import behind
 
 from .studies import through
 

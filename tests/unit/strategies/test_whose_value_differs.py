@@ -6,7 +6,7 @@ import pytest
 
 from flame_flwr.aggregation import Function
 from flame_flwr.aggregation.merged_round import merge_values
-from flame_flwr.aggregation.value_forms import other_forms
+from flame_flwr.aggregation.odd_values import other_forms
 from flame_flwr.errors import DataError
 from flame_flwr.star import StarAggregator, StarAnalyzer, StarModelTester
 

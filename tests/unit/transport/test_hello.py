@@ -66,7 +66,7 @@ def test_all_unable_nodes_are_listed_with_reasons():
 
 
 def test_a_deployments_error_has_no_data_path(monkeypatch):
-    monkeypatch.setattr("flame_flwr.clients.reply_way.runtime", lambda: "deployment")
+    monkeypatch.setattr("flame_flwr.clients.reply_origin.runtime", lambda: "deployment")
     with pytest.raises(NodeFailedError) as raised:
         hello(Hospitals([*named("a"), bad("b")]), nodes=2)
     assert "/nowhere" not in str(raised.value)

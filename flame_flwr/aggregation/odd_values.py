@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flame_flwr.aggregation.forms import PartPath, find_odd
+from flame_flwr.aggregation.misfits import PartPath, find_odd
 from flame_flwr.text.shown_text import one_line
 
 __all__ = ["other_forms"]

@@ -1,4 +1,4 @@
-"""How a reply came to the gate, its count in the ledger and its line in the audit log."""
+"""Where a reply comes from, its count in the ledger and its line in the audit log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
     "HERE",
     "AnswerCount",
     "NodesLedger",
-    "Way",
+    "ReplyOrigin",
     "error_reply",
     "noting_error",
     "shares_tracebacks",
@@ -75,8 +75,8 @@ class AnswerCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How a reply has come to the gate.
+class ReplyOrigin:
+    """Where a reply comes from, and what the gate is told with it.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Way:
         return KnownWords(self.app_files, (*config, name_or_address(context), str(number)))
 
 
-HERE = Way()
+HERE = ReplyOrigin()
 """From a ClientApp of this process."""
 
 
@@ -140,14 +140,14 @@ def noting_error(
     message: Message,
     context: Context,
     passed: Message,
-    way: Way = HERE,
+    origin: ReplyOrigin = HERE,
     noted: Mapping[str, Any] | None = None,
 ) -> Message | None:
     """Note a reply in the node's audit log; return the error in its place if it cannot be noted.
 
     Parameters
     ----------
-    message, context, way
+    message, context, origin
         As for :class:`flame_flwr.clients.reply_gate.ReplyGate`.
     passed : Message
         What may leave.
@@ -155,7 +155,12 @@ def noting_error(
         What else its line says.
     """
     try:
-        note(context, message, passed, {**({"app": way.app} if way.app else {}), **(noted or {})})
+        note(
+            context,
+            message,
+            passed,
+            {**({"app": origin.app} if origin.app else {}), **(noted or {})},
+        )
     except Exception as error:
         log_error(error, "the answer could not be noted, so it does not leave")
         return error_reply(message, context, Failure.of(error, share=False))

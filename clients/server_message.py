@@ -15,13 +15,13 @@ from flame_flwr.payload import Payload, from_record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["AskedMessage"]
+__all__ = ["ServerMessage"]
 
 _KINDS = {HELLO: "hello", MessageType.TRAIN: "round", MessageType.EVALUATE: "evaluation"}
 
 
 @dataclass(frozen=True, slots=True)
-class AskedMessage:
+class ServerMessage:
     """A message of the server's: what it asks for, and what came with it.
 
     Parameters

@@ -15,14 +15,14 @@ from flame_flwr.privacy.rules import NoisyMinMax
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["shown_config"]
+__all__ = ["message_config"]
 
 _NODES_OWN = {"audit-log", "audit-journal", "cache-dir", "datasets", "disclosure"}
 _NODES_OWN |= {"answers-per-day", "epsilon-total", "identity-key", "peers"}
 """What the node alone reads and writes; where that is, an analysis need not know."""
 
 
-def shown_config(node_config: Mapping[str, Any], run_config: Mapping[str, Any]) -> dict[str, Any]:
+def message_config(node_config: Mapping[str, Any], run_config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a node config as the process of a message gets it.
 
     What stands in it by mistake goes no further: unknown keys, which are refused by their names,
@@ -32,9 +32,9 @@ def shown_config(node_config: Mapping[str, Any], run_config: Mapping[str, Any]) 
 
     Examples
     --------
-    >>> shown_config({"name": "a", "secret": "x", "data": "s3://me:mine@study"}, {})
+    >>> message_config({"name": "a", "secret": "x", "data": "s3://me:mine@study"}, {})
     {'name': 'a', 'secret': '', 'data': ''}
-    >>> shown_config({"disclosure": "NoisyMinMax(0.1, 0.2, secret='x'), MinCount(5)"}, {})
+    >>> message_config({"disclosure": "NoisyMinMax(0.1, 0.2, secret='x'), MinCount(5)"}, {})
     {'disclosure': 'NoisyMinMax(low=0.1, high=0.2), MinCount()'}
     """
     shown: dict[str, Any] = {}
