@@ -10,13 +10,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flwr.app import (
-    ArrayRecord,
-    ConfigRecord,
-    Message,
-    MetricRecord,
-    RecordDict,
-)
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from flame_flwr import __version__
 from flame_flwr.clients.expectation_limit import EXPECTED, answer_expectations
@@ -50,13 +44,7 @@ from flame_flwr.failure.notes import log_error
 from flame_flwr.flower import FitRes, runtime
 from flame_flwr.installed.versions import installed
 from flame_flwr.metrics import MOST_SCORES, readable
-from flame_flwr.payload import (
-    WIRE_VERSION,
-    array_from_npy,
-    from_arrays,
-    from_record,
-    to_record,
-)
+from flame_flwr.payload import WIRE_VERSION, array_from_npy, from_arrays, from_record, to_record
 from flame_flwr.payload.opaque import look_into
 from flame_flwr.privacy.answer_cost import Cost, cost_of
 from flame_flwr.privacy.disclosure import check_numbers_of
