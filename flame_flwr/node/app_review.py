@@ -35,7 +35,7 @@ _REACHES_OUT = {
 _RUNS_TEXT = {"eval", "exec", "compile", "__import__", "open", "getattr", "setattr", "globals"}
 _TEXT_FILES = (".py", ".toml", ".md", ".yaml", ".yml", ".json", ".jsonl", "LICENSE")
 _NO_TEXT = "holds no text"
-_UTF_8 = ("utf-8", "utf-8-sig")
+_NO_ASCII = bytes(range(128, 256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,8 @@ class Review:
                 found.append(f"{path} is a kind of file that Flower does not pack itself")
             if _text_of(path, content) is None:
                 found.append(f"{path} {_NO_TEXT}")
-            if (encoding := _encoding_of(path, content)) not in _UTF_8:
+            if _seems_other_code(path, content):
+                encoding = _encoding_of(path, content)
                 found.append(f"{path} says that it is in {encoding}, where a comment can be code")
         for name in {path.split("/")[0].removesuffix(".py") for path in self.archive.files}:
             if name in sys.stdlib_module_names or name in ("flame_flwr", "flwr", "numpy", "pandas"):
@@ -283,6 +284,18 @@ def _text_of(path: str, content: bytes) -> str | None:
     return None if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _seems_other_code(path: str, content: bytes) -> bool:
+    """Tell whether Python reads other plain letters in a file than whoever sees its bytes.
+
+    In Latin-1, as an old editor may have written it, it does not: comments end where they seem to.
+    """
+    try:
+        plain = content.decode(_encoding_of(path, content)).encode("ascii", "ignore")
+    except (ValueError, LookupError):  # Python cannot read it either
+        return False
+    return plain != content.translate(None, _NO_ASCII)
+
+
 def _encoding_of(path: str, content: bytes) -> str:
     """Return the encoding in which Python reads a file.
 
@@ -290,9 +303,9 @@ def _encoding_of(path: str, content: bytes) -> str:
     bytes as UTF-8 then takes for a comment what runs.
     """
     if not path.endswith(".py"):
-        return _UTF_8[0]
+        return "utf-8"
     lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # all of them end one to Python
     try:
         return tokenize.detect_encoding(io.BytesIO(lines).readline)[0]
     except SyntaxError:  # of an unknown one; it is no Python, and `warnings` says so
-        return _UTF_8[0]
+        return "utf-8"

@@ -173,9 +173,8 @@ class _ForkServer:
     def _fork(
         self, message: socket.socket, limits: Limits, command: list[str], fence: Fence | None
     ) -> None:
-        with (
-            contextlib.ExitStack() as undo
-        ):  # where the next of them, or the process, cannot be had
+        # What there is already goes where the next of it, or the process, cannot be had.
+        with contextlib.ExitStack() as undo:
             sandbox = self._sandbox(command)
             if sandbox is not None:
                 undo.callback(sandbox.end)

@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING
 
 from flame_flwr.folder_trees import identity
-from flame_flwr.node.linux import join_namespaces
+from flame_flwr.node.linux import join_namespaces, leave_keyring
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,9 @@ class SandboxNamespaces:
         self._places = _identities(command)  # first: what is replaced in between is noticed then
         info, theirs = os.pipe()
         try:
+            # Bubblewrap has its keyring from this process, and an app that traces it finds the keys
+            # there: neither the node's may be among them, nor what another app has left.
+            leave_keyring()
             self._bubblewrap = subprocess.Popen(  # noqa: S603  (as the node has found it)
                 [*command, "--info-fd", str(theirs), "--", "cat"],
                 pass_fds=[theirs],

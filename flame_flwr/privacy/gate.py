@@ -258,9 +258,7 @@ class Gate:
         """Refuse a pickle unless the node and the study both allow it."""
         if (self.pickles and study.allow_pickle) or not holds_pickle(returned):
             return
-        if (
-            not self.pickles
-        ):  # whatever the study declares: said first, as only the node can mend it
+        if not self.pickles:  # said first, whatever the study declares: only the node can mend it
             raise PayloadError(_NEVER)
         raise PayloadError(
             'the result holds a pickle, and the analysis does not declare payload="pickle"'

@@ -183,3 +183,9 @@ def test_a_byte_order_mark_is_no_other_encoding():
     found = review(app="\ufeffx = 1\n")
     assert found.text("study/app.py") == "x = 1\n"
     assert found.warnings() == []
+
+
+def test_an_umlaut_in_latin_1_is_no_hidden_code():
+    found = review(app="# coding: latin-1\n# für Köln\n".encode("latin-1"))
+    assert "# für Köln" in found.text("study/app.py")
+    assert found.warnings() == []

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -172,23 +173,53 @@ def test_bubblewraps_words_are_in_the_log(obey, obeying_host, node_log, tmp_path
     assert f"\nno namespaces in {tmp_path}\n" in f"\n{node_log.read_text()}"
 
 
-def test_the_session_keyring_is_left(tmp_path):
-    """No namespace has session keyrings of its own: a node's may hold its Kerberos tickets."""
+def in_a_fork_with_a_ticket(code):
+    """Run code in a fork that has a key in its session keyring, as a login has; return its exit."""
     call = ctypes.CDLL(None).syscall
     add, keyctl = (248, 250) if os.uname().machine == "x86_64" else (217, 219)
     if not (pid := os.fork()):
         result = 9
         try:
-            call(keyctl, 1, None)  # as a login has one
-            added = call(add, b"user", b"ticket", b"secret", 6, -3) >= 0
-            message_process.prepare(2, Limits(memory=2**40, cpu=None, seconds=60), str(tmp_path), 1)
-            result = int(call(keyctl, 10, -3, b"user", b"ticket", 0) >= 0) if added else 2
+            call(keyctl, 1, None)
+            has_one = call(add, b"user", b"ticket", b"secret", 6, -3) >= 0
+            result = code(lambda: call(keyctl, 10, -3, b"user", b"ticket", 0)) if has_one else 2
         finally:
             os._exit(result)
     result = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if result == 2:
         pytest.skip("this kernel has no keyrings, or lets nobody use them")
-    assert result == 0
+    return result
+
+
+def test_the_session_keyring_is_left(tmp_path):
+    """No namespace has session keyrings of its own: a node's may hold its Kerberos tickets."""
+
+    def prepared(find):
+        message_process.prepare(2, Limits(memory=2**40, cpu=None, seconds=60), str(tmp_path), 1)
+        return int(find() >= 0)
+
+    assert in_a_fork_with_a_ticket(prepared) == 0
+
+
+def test_bubblewraps_processes_have_another_keyring(tmp_path):
+    """An app of an ordinary user can trace `cat`, and have it read what is there."""
+    program = tmp_path / "bwrap"
+    program.write_text(f"""#!{sys.executable}
+import ctypes, os, sys
+keyctl = 250 if os.uname().machine == "x86_64" else 219
+found = ctypes.CDLL(None).syscall(keyctl, 10, -3, b"user", b"ticket", 0) >= 0
+os.write(int(sys.argv[2]), b'{{"child-pid": %d}}' % os.getpid())
+print(input("found" if found else ""), flush=True)
+""")
+    program.chmod(0o755)
+
+    def started(find):
+        namespaces = SandboxNamespaces([str(program)])
+        has_another = namespaces.is_ready()
+        namespaces.end()
+        return int(not has_another)
+
+    assert in_a_fork_with_a_ticket(started) == 0
 
 
 @pytest.mark.parametrize(
