@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flame_flwr.config.config_key import ConfigKey
-from flame_flwr.data.sql_parameters import Parameter, read_parameters
+from flame_flwr.data.sql_parameters import SqlParameter, read_parameters
 from flame_flwr.errors import ConfigError
 from flame_flwr.files import os_errors_as
 from flame_flwr.text.textfiles import decode_text
@@ -59,7 +59,7 @@ class SqlEntry:
     tables : dict of str to (str, list of str)
         Else tables by the name that analyses call them by: the name in the database, and the
         columns that may be read.
-    parameters : dict of str to Parameter
+    parameters : dict of str to SqlParameter
         What the query takes.
     limits : ReadLimits
         What one reading may take.
@@ -75,7 +75,7 @@ class SqlEntry:
 
     query: Path | None = None
     tables: Mapping[str, tuple[str, list[str]]] = field(default_factory=dict)
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters: Mapping[str, SqlParameter] = field(default_factory=dict)
     limits: ReadLimits = ReadLimits(10_000_000, 2000, 600)
     subject: str = ""
 

@@ -14,7 +14,7 @@ from flame_flwr.data.table_query import Value
 from flame_flwr.errors import ConfigError, DataError
 from flame_flwr.text.suggestions import what_there_is
 
-__all__ = ["Bound", "Parameter", "bind", "read_parameters"]
+__all__ = ["Bound", "SqlParameter", "bind", "read_parameters"]
 
 Bound = str | bool | int | float | date
 """A value as the driver gets it."""
@@ -25,7 +25,7 @@ _KEYS = {"type", "low", "high", "values", "default"}
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class SqlParameter:
     """A parameter of a hospital's SQL.
 
     Parameters
@@ -41,7 +41,7 @@ class Parameter:
 
     Examples
     --------
-    >>> since = Parameter("date", low=date(2015, 1, 1))
+    >>> since = SqlParameter("date", low=date(2015, 1, 1))
     >>> since.read("since", "2020-06-30")
     datetime.date(2020, 6, 30)
     """
@@ -89,7 +89,7 @@ class Parameter:
         return " ".join([_CALLED[self.type], *said])
 
 
-def read_parameters(declared: Any, what: str) -> dict[str, Parameter]:
+def read_parameters(declared: Any, what: str) -> dict[str, SqlParameter]:
     """Read the parameters of a registry's entry.
 
     Parameters
@@ -113,7 +113,7 @@ def read_parameters(declared: Any, what: str) -> dict[str, Parameter]:
 
 
 def bind(
-    parameters: Mapping[str, Parameter], given: Mapping[str, Value], called: str
+    parameters: Mapping[str, SqlParameter], given: Mapping[str, Value], called: str
 ) -> dict[str, Bound]:
     """Return the values that are bound, by parameter.
 
@@ -142,7 +142,7 @@ def bind(
     return bound
 
 
-def _parameter(table: Any, what: str) -> Parameter:
+def _parameter(table: Any, what: str) -> SqlParameter:
     """Read one parameter; its bounds, values and default must be of its own type."""
     if not isinstance(table, Mapping) or table.get("type") not in _KINDS or table.keys() - _KEYS:
         raise ConfigError(
@@ -157,7 +157,9 @@ def _parameter(table: Any, what: str) -> Parameter:
         raise ConfigError(f"{what}: a text has `values`, those that an analysis may give")
     if {"low", "high"} <= table.keys() and table["low"] > table["high"]:
         raise ConfigError(f"{what}: its `low` must not be above its `high`")
-    made = Parameter(kind, table.get("low"), table.get("high"), tuple(values), table.get("default"))
+    made = SqlParameter(
+        kind, table.get("low"), table.get("high"), tuple(values), table.get("default")
+    )
     if made.default is not None and not made._allows(made.default):
         raise ConfigError(f"{what}: its default must be one that it allows itself")
     return made

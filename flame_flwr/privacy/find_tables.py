@@ -15,12 +15,12 @@ from flame_flwr.privacy.value_places import WHOLE, Found, Place
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Table", "find_tables"]
+__all__ = ["FoundTable", "find_tables"]
 
 _RECORDS = "list of records"
 
 
-class Table(NamedTuple):
+class FoundTable(NamedTuple):
     """A table's size.
 
     Attributes
@@ -42,7 +42,7 @@ class Table(NamedTuple):
 
 
 def find_tables(value: object) -> Iterator[Found]:
-    """Yield every table in a value: its size, as a :class:`Table`, and where it is.
+    """Yield every table in a value: its size, as a :class:`FoundTable`, and where it is.
 
     These are: DataFrames, and Series and indexes, which are tables of one column; arrays with named
     fields; lists of records, each of which is a dict, list, tuple or Series; and dicts of two and
@@ -65,7 +65,7 @@ def find_tables(value: object) -> Iterator[Found]:
         for entry, place in levels[-1]:
             table = _form(entry)
             if table is not None:
-                yield Found(Table(*table), place)
+                yield Found(FoundTable(*table), place)
             if table is None or table[2] == _RECORDS:  # a record may hold a table itself
                 levels.append(iter(_inside(entry, place)))
                 break

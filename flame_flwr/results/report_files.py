@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flame_flwr.results.report_images import NotShownError, image_uri
 from flame_flwr.results.report_literals import literal_table, series_table
-from flame_flwr.results.report_tables import Table
+from flame_flwr.results.report_tables import ReportTable
 from flame_flwr.text.python_words import result_in_words
 from flame_flwr.text.shown_text import cut_off
 from flame_flwr.text.sizes import shown_size
@@ -44,7 +44,7 @@ class ShownFile:
         Bytes.
     image : str
         A ``data:`` URI.
-    table : Table or None
+    table : ReportTable or None
         The content of a CSV or TSV file.
     text : str
         The content of a text file.
@@ -55,7 +55,7 @@ class ShownFile:
     name: str
     size: int
     image: str = ""
-    table: Table | None = None
+    table: ReportTable | None = None
     text: str = ""
     note: str = ""
 
@@ -155,7 +155,7 @@ def _show_table(file: ShownFile, suffix: str, text: str, whole: bool) -> bool:
     rounded = [[_LONG_NUMBER.sub(_six_digits, cell) for cell in row] for row in rows]
     if rounded != rows:
         file.note = "Numbers are rounded to six digits; the file has all of them."
-    file.table = Table(header, rounded)
+    file.table = ReportTable(header, rounded)
     if max(map(len, lines)) > _MOST_COLUMNS or len(lines) > _MOST_ROWS + 1 or not whole:
         more = f"These are {len(rows)} rows and at most {_MOST_COLUMNS} columns; the file "
         file.note = f"{file.note} {more}has the rest.".strip()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
-from flame_flwr.results.report_tables import Table
+from flame_flwr.results.report_tables import ReportTable
 from flame_flwr.text.python_words import NO_VALUE, without_python
 from flame_flwr.text.words import value_in_words
 
@@ -28,7 +28,7 @@ _GAP = re.compile(" {2,}")
 _PLAIN = (bool, int, float, str)
 
 
-def literal_table(text: str) -> Table | None:
+def literal_table(text: str) -> ReportTable | None:
     """Return the values of a dict, a list or an object of Python's, each with what leads to it.
 
     It is read, and never run. ``None``: the text is none of these, or too much for a table.
@@ -51,16 +51,16 @@ def literal_table(text: str) -> Table | None:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError):
         return None
     fits = isinstance(value, dict | list) and 0 < len(rows) <= _MOST
-    return Table(["", "value"], rows) if fits else None
+    return ReportTable(["", "value"], rows) if fits else None
 
 
-def series_table(text: str) -> Table | None:
+def series_table(text: str) -> ReportTable | None:
     r"""Return a Series of pandas, as its text shows it; ``None`` where it is none, or a longer one.
 
     Examples
     --------
     >>> series_table("age\n54    1\n61    2\nName: stays, dtype: int64")
-    Table(header=['age', 'stays'], rows=[['54', '1'], ['61', '2']], cut='')
+    ReportTable(header=['age', 'stays'], rows=[['54', '1'], ['61', '2']], cut='')
     """
     *lines, last = text.rstrip().split("\n")
     end = _END_OF_SERIES.fullmatch(last)
@@ -71,7 +71,7 @@ def series_table(text: str) -> Table | None:
     rows = [_GAP.split(line.strip()) for line in lines]
     # An index of several levels and a text with gaps cannot be taken apart.
     fits = all(len(row) == 2 for row in rows)
-    return Table([index, end["name"] or "value"], rows) if fits else None
+    return ReportTable([index, end["name"] or "value"], rows) if fits else None
 
 
 def _value(node: ast.expr) -> Any:

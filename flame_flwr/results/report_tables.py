@@ -20,7 +20,7 @@ from flame_flwr.text.words import arguments_in_words, form_in_words, name_in_wor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Table", "egress_table", "filters_table", "metrics_per_round", "metrics_table"]
+__all__ = ["ReportTable", "egress_table", "filters_table", "metrics_per_round", "metrics_table"]
 __all__ += ["nodes_table", "rounds_table", "scores_table", "settings_table"]
 
 _MOST_ACROSS = 8
@@ -46,7 +46,7 @@ _BESIDE = re.compile("|".join(_BESIDES))
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """A table; `cut` says what of it is not shown."""
 
     header: list[str]
@@ -67,12 +67,12 @@ class Table:
             for start in range(1, len(self.header), most)
         ]
 
-    def with_note(self, hidden: int, what: str) -> Table:
+    def with_note(self, hidden: int, what: str) -> ReportTable:
         """Return it with a note on what is not shown, where there is any."""
         return replace(self, cut=f"{self.cut} {hidden} {what}.".strip()) if hidden > 0 else self
 
 
-def settings_table(about: dict[str, Any]) -> Table:
+def settings_table(about: dict[str, Any]) -> ReportTable:
     """Return what the model declares, then what the run was asked for; no two have one name."""
     study = {_SHOWN_AS.get(name, name): setting(about, name) for name in about["study"]}
     if "data type" in study:
@@ -83,7 +83,7 @@ def settings_table(about: dict[str, Any]) -> Table:
         if (text := plain_value(value)) and (name := key.replace("-", " "))
     }
     rows = study | asked | _about_sums(about.get("secure"))
-    return Table(["setting", "value"], [[*row] for row in rows.items()])
+    return ReportTable(["setting", "value"], [[*row] for row in rows.items()])
 
 
 def _about_sums(secure: Any) -> dict[str, str]:
@@ -103,7 +103,7 @@ def _about_sums(secure: Any) -> dict[str, str]:
     return said
 
 
-def nodes_table(about: dict[str, Any]) -> Table:
+def nodes_table(about: dict[str, Any]) -> ReportTable:
     """Return every node: how much data, how many rounds it answered, its seconds and bytes.
 
     The bytes are of all that has left it, also in a round that then failed.
@@ -136,7 +136,7 @@ def nodes_table(about: dict[str, Any]) -> Table:
     return _without_end(header, rows)
 
 
-def rounds_table(history: list[dict[str, Any]], weighted_by: Mapping[str, str]) -> Table:
+def rounds_table(history: list[dict[str, Any]], weighted_by: Mapping[str, str]) -> ReportTable:
     """Return one row per round, as the log has a line."""
     names = reported_names(history)[:_MOST_METRICS]
     means = [
@@ -172,13 +172,13 @@ def _mean(entry: Mapping[str, Any], name: str, *, weighted: bool) -> str:
     return _text(mean(values)) if values else ""
 
 
-def metrics_table(about: dict[str, Any]) -> Table:
+def metrics_table(about: dict[str, Any]) -> ReportTable:
     """Return the metrics of the last round, per node."""
     history = about["history"]
     return scores_table(about["nodes"], history[-1]["node_metrics"] if history else {})
 
 
-def scores_table(nodes: list[str], scores: Mapping[str, Mapping[str, float]]) -> Table:
+def scores_table(nodes: list[str], scores: Mapping[str, Mapping[str, float]]) -> ReportTable:
     """Return numbers by name, a row per node."""
     names = metric_names([scores])
     shown = names[:_MOST_METRICS]
@@ -191,7 +191,7 @@ def scores_table(nodes: list[str], scores: Mapping[str, Mapping[str, float]]) ->
     return table.with_note(len(names) - len(shown), "more metrics are in run.json")
 
 
-def metrics_per_round(about: dict[str, Any]) -> list[tuple[str, Table]]:
+def metrics_per_round(about: dict[str, Any]) -> list[tuple[str, ReportTable]]:
     """Return a table per metric: rounds by nodes."""
     history, nodes = about["history"], about["nodes"][:_MOST_NODES]
     if len(history) < 2:
@@ -209,7 +209,7 @@ def metrics_per_round(about: dict[str, Any]) -> list[tuple[str, Table]]:
     return tables
 
 
-def egress_table(about: dict[str, Any]) -> Table:
+def egress_table(about: dict[str, Any]) -> ReportTable:
     """Return what left each node: of which form, how often, in which rounds, how many bytes."""
     rows = []
     # Of a run that goes on with a checkpoint, there may be nodes that are no longer there.
@@ -224,7 +224,7 @@ def egress_table(about: dict[str, Any]) -> Table:
     return _without_end(["node", "what", "times", "rounds", "bytes"], rows)
 
 
-def filters_table(about: dict[str, Any]) -> Table:
+def filters_table(about: dict[str, Any]) -> ReportTable:
     """Return what each node says that it did to its results, and the budget that it has spent."""
     rows = []
     for node, said in about["filters"].items():
@@ -241,17 +241,17 @@ def filters_table(about: dict[str, Any]) -> Table:
     )
 
 
-def _without_end(header: list[str], rows: list[list[str]]) -> Table:
+def _without_end(header: list[str], rows: list[list[str]]) -> ReportTable:
     """Return a table with a row per node, as far as it is not too long."""
     hidden = len(rows) - _MOST_ROWS
-    return Table(header, rows[:_MOST_ROWS]).with_note(hidden, "more rows are in run.json")
+    return ReportTable(header, rows[:_MOST_ROWS]).with_note(hidden, "more rows are in run.json")
 
 
-def _without_middle(header: list[str], rows: list[list[str]]) -> Table:
+def _without_middle(header: list[str], rows: list[list[str]]) -> ReportTable:
     """Return a table with a row per round; of a long one its beginning and its end."""
     hidden, half = len(rows) - _MOST_ROUNDS, _MOST_ROUNDS // 2
     kept = rows if hidden <= 0 else rows[:half] + rows[-half:]
-    return Table(header, kept).with_note(hidden, "rounds in the middle are in history.csv")
+    return ReportTable(header, kept).with_note(hidden, "rounds in the middle are in history.csv")
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Axis", "axes", "row_counts"]
+__all__ = ["ValueAxis", "axes", "row_counts"]
 
 _DEPTH = 8
 _BY_PLACE = 100
@@ -24,7 +24,7 @@ _LARGEST = 50_000_000
 """Bytes that are read as a table."""
 
 
-class Axis(NamedTuple):
+class ValueAxis(NamedTuple):
     """One axis of a value: where in it, how long, of what, and whether it is of a table's rows."""
 
     place: str
@@ -94,7 +94,7 @@ def _of_content(content: Any, depth: int) -> Iterator[int]:
         yield from (lines, lines - 1)
 
 
-def axes(value: Any, most: int = 20_000) -> Iterator[Axis]:
+def axes(value: Any, most: int = 20_000) -> Iterator[ValueAxis]:
     """Give the axes of everything in a value that leaves a node, but for statistics.
 
     Statistics have disclosure rules of their own. Places in a list or dict of many entries are one.
@@ -114,7 +114,7 @@ def axes(value: Any, most: int = 20_000) -> Iterator[Axis]:
     yield from _axes(value, "$", 0, [most])
 
 
-def _axes(value: Any, place: str, depth: int, budget: list[int]) -> Iterator[Axis]:
+def _axes(value: Any, place: str, depth: int, budget: list[int]) -> Iterator[ValueAxis]:
     budget[0] -= 1
     if depth > _DEPTH or budget[0] < 0 or value is None or _is_statistic(value):
         return
@@ -125,9 +125,9 @@ def _axes(value: Any, place: str, depth: int, budget: list[int]) -> Iterator[Axi
         for number, length in enumerate(shape):
             at = f"{place} axis {number}" if len(shape) > 1 else place
             rows = kind == "DataFrame" and number == 0
-            yield Axis(at, length, f"{kind} {tuple(shape)}", rows)
+            yield ValueAxis(at, length, f"{kind} {tuple(shape)}", rows)
     elif isinstance(value, dict | list | tuple | set | frozenset):
-        yield Axis(place, len(value), f"{kind} of {len(value)}", _are_records(value))
+        yield ValueAxis(place, len(value), f"{kind} of {len(value)}", _are_records(value))
         parts = list(value.items() if isinstance(value, dict) else enumerate(value))
         # of a hundred thousand keys each would be a place of its own, seen once
         alone = len(parts) <= _BY_PLACE
@@ -139,7 +139,7 @@ def _axes(value: Any, place: str, depth: int, budget: list[int]) -> Iterator[Axi
             yield from _axes(part, f"{place}.{name}", depth + 1, budget)
 
 
-def _axes_of_content(value: Any, place: str, depth: int, budget: list[int]) -> Iterator[Axis]:
+def _axes_of_content(value: Any, place: str, depth: int, budget: list[int]) -> Iterator[ValueAxis]:
     """Give the axes of text and bytes: of what they hold, of lines, and of raw bytes."""
     opened = _opened(value)
     if opened is not None:
@@ -147,10 +147,10 @@ def _axes_of_content(value: Any, place: str, depth: int, budget: list[int]) -> I
         return
     kind = type(value).__name__
     for lines in _lines(value):
-        yield Axis(f"{place} lines but the first", lines - 1, f"{kind} of {lines} lines")
-        yield Axis(f"{place} lines", lines, f"{kind} of {lines} lines")
+        yield ValueAxis(f"{place} lines but the first", lines - 1, f"{kind} of {lines} lines")
+        yield ValueAxis(f"{place} lines", lines, f"{kind} of {lines} lines")
     if not isinstance(value, str):
-        yield Axis(place, len(value), f"{kind} of {len(value)}")
+        yield ValueAxis(place, len(value), f"{kind} of {len(value)}")
 
 
 def _opened(content: Any) -> Any:

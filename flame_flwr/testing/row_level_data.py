@@ -17,7 +17,7 @@ from flame_flwr.testing.axes import axes, row_counts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flame_flwr.testing.axes import Axis
+    from flame_flwr.testing.axes import ValueAxis
     from flame_flwr.testing.observer import At
 
 __all__ = ["RowLevel", "Rows"]
@@ -68,7 +68,7 @@ class Rows:
             return
         lengths: dict[str, set[int]] = defaultdict(set)
         few = at.round > _ROUNDS
-        found: list[Axis] = []
+        found: list[ValueAxis] = []
         with suppress(Exception):
             found = list(axes(value, 1000)) if few else list(axes(value))
         for axis in found:

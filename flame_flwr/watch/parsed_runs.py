@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, TypeAdapter
 from flame_flwr.errors import StoreError
 from flame_flwr.results.live_file import LIVE_VERSION, MOST_FAILURES, MOST_METRICS, json_object
 
-__all__ = ["Failure", "LiveNode", "LiveRound", "LiveRun", "RecordedRound", "RecordedRun"]
+__all__ = ["LiveNode", "LiveRound", "LiveRun", "NodeFailure", "RecordedRound", "RecordedRun"]
 __all__ += ["parse_live", "parse_record"]
 
 _LONGEST = 5_000
@@ -61,7 +61,7 @@ State = Literal[
 ]
 
 
-class Failure(NamedTuple):
+class NodeFailure(NamedTuple):
     """What went wrong at a node, in which round."""
 
     round: Count
@@ -129,7 +129,7 @@ class LiveRun:
     reason: Text = ""
     expected: Count = 0
     nodes: Annotated[tuple[LiveNode, ...], _first(_MOST_NODES)] = ()
-    failures: Annotated[tuple[Failure, ...], _first(MOST_FAILURES)] = ()
+    failures: Annotated[tuple[NodeFailure, ...], _first(MOST_FAILURES)] = ()
     history: Annotated[tuple[LiveRound, ...], _first(_MOST_ROUNDS)] = ()
 
 
@@ -181,7 +181,7 @@ class RecordedRun:
     nodes: Annotated[tuple[Text, ...], _first(_MOST_NODES)] = ()
     hospitals: Texts = field(default_factory=dict)
     sizes: Texts = field(default_factory=dict)
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[NodeFailure, ...] = ()
     history: tuple[RecordedRound, ...] = ()
     weighted_by: Texts = field(default_factory=dict)
     files: tuple[RecordedFile, ...] = ()

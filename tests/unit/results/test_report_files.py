@@ -8,7 +8,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from flame_flwr.results.report_tables import Table
+from flame_flwr.results.report_tables import ReportTable
 
 from .small_runs import shown
 
@@ -69,7 +69,7 @@ def test_files_are_shown_as_what_they_are(tmp_path):
         "model.pkl": "none",
         "latin.txt": "none",
     }
-    assert files["table.csv"].table == Table(["a", "b"], [["1", "x,y"]])
+    assert files["table.csv"].table == ReportTable(["a", "b"], [["1", "x,y"]])
     assert files["data.json"].text == '{\n  "a": [\n    1,\n    2\n  ]\n}'
     assert files["picture"].image.startswith("data:image/png;base64,")
     assert "open it elsewhere" in files["model.pkl"].note
