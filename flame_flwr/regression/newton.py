@@ -55,7 +55,7 @@ class Path:
     errors : ndarray, shape (p,), or None
         The standard errors of the first step.
     step : ndarray, shape (p,), or None
-        The last one, from `before`, as it was computed.
+        The last one, from `before`, as it was computed; ``None``: the next one is not corrected.
     size : float
         How long it was, in standard errors.
     corrected : bool
@@ -132,7 +132,9 @@ def next_step(
             "the regression has not converged: with this link the maximum is at the edge of the "
             "means that the family can have, where there are no standard errors. Take another"
         )
-    taken = _corrected(path, step, errors)
+    # there is nothing to learn from steps that are rounding alone
+    stalls = settled and size >= path.size
+    taken = step if stalls else _corrected(path, step, errors)
     return replace(
         path,
         coefficients=path.coefficients + taken,
@@ -194,6 +196,11 @@ def _is_worse(path: Path, objective: float, rows: int, lost: float) -> bool:
 
 
 def _halved(path: Path) -> Path:
+    """Return coefficients nearer to the last good ones, of a step that was too long."""
+    if path.corrected and path.step is not None:
+        # a correction may lead uphill, where no share of it is good: the plain step does not
+        plain = path.before + path.step
+        return replace(path, coefficients=plain, step=None, corrected=False)
     if path.halvings >= _MOST_HALVINGS:
         if not path.steps:  # no coefficients were good so far, and those of the mean alone are none
             raise DataError(
