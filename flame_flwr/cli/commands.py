@@ -80,7 +80,7 @@ def check(
             "end in 1000, where a run fails by default, is an error",
         ),
     ] = 100,
-    seconds: Annotated[float, typer.Option(help="how long the check may take")] = 60.0,
+    seconds: Annotated[float, typer.Option(help="how long the runs of the check may take")] = 60.0,
     skip: Annotated[list[str] | None, typer.Option(help="a check to leave out")] = None,
 ) -> None:
     """Find what would break later; exit with 1 where there are errors, not only warnings."""

@@ -20,15 +20,13 @@ from flame_flwr.errors import FlameError, ModelError
 from flame_flwr.processes.child_processes import in_session, tied
 from flame_flwr.processes.run_reminder import ran
 from flame_flwr.testing.findings import CHECKS, Finding
-from flame_flwr.testing.spec import CheckSpec
+from flame_flwr.testing.spec import BEGUN, GRACE, CheckSpec
 from flame_flwr.testing.subjects import AppSource, ClassSource, ScriptSource
 from flame_flwr.testing.worker import PROGRAM
 
 __all__ = ["Report", "check_in_a_process"]
 
 _INSIDE = "FLAME_FLWR_CHECKING"
-_GRACE = 15.0
-"""Seconds for imports and for the end, beyond what a check has for its runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def check_in_a_process(
     with tempfile.TemporaryDirectory(prefix="flame-flwr-check-", ignore_cleanup_errors=True) as own:
         folder = Path(own).resolve()
         spec.write(folder / "spec")
-        code = _work(folder, seconds + _GRACE)
+        code = _work(folder, seconds + GRACE)
         try:
             said = json.loads((folder / "findings.json").read_text())
         except FileNotFoundError:  # user code has ended the process, or hangs
@@ -97,7 +95,7 @@ def _check_asked(max_rounds: int, seconds: float, skip: Collection[str]) -> None
 
 
 def _work(folder: Path, seconds: float) -> int | None:
-    """Run the check's process until it ends or its time is over; return its exit code."""
+    """Run the check's process until it ends or hangs; return its exit code, or ``None``."""
     path = [os.path.abspath(entry) for entry in sys.path]
     environment = {
         **os.environ,
@@ -112,19 +110,32 @@ def _work(folder: Path, seconds: float) -> int | None:
     with (folder / "log").open("wb") as log, tied(str(folder)) as mark:
         own = {"cwd": folder, "env": {**environment, **mark}}
         with in_session(command, **own, stdout=log, stderr=subprocess.STDOUT) as process:
-            try:
-                return process.wait(timeout=seconds)
-            except subprocess.TimeoutExpired:
+            return _exit_code(process, folder / BEGUN, seconds)
+
+
+def _exit_code(process: subprocess.Popen[bytes], begun: Path, seconds: float) -> int | None:
+    """Wait for a process as long as it begins something every so many seconds; else ``None``."""
+    last = 0
+    while True:
+        try:
+            return process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            # it minds the time of its runs itself, but no time of starting processes for them
+            latest = begun.stat().st_mtime_ns if begun.exists() else 0
+            if latest == last:
                 return None
+            last = latest
 
 
 def _unfinished(code: int | None, folder: Path, seconds: float) -> Finding:
-    """Say why there are no findings: the import hangs, or it ended the process."""
+    """Say why there are no findings: user code outside of the runs hangs or ended the process."""
     lines = (folder / "log").read_text(errors="replace").strip().splitlines()
     last = f": {lines[-1][:300]}" if lines else ""
+    who, mend = "its import", "Put what the module does when it is imported into the classes"
+    if (folder / BEGUN).exists():
+        who, mend = "its constructor", "Put what a strategy does when it is made into its methods"
     if code is None:
-        seen = f"its import had not come to its end after {seconds + _GRACE:g} s"
+        seen = f"{who} had not come to its end after {seconds + GRACE:g} s"
     else:
-        seen = f"its import ended the process with code {code}{last}"
-    mend = "Put what the module does when it is imported into the classes"
+        seen = f"{who} ended the process with code {code}{last}"
     return Finding("runs", "", "", seen, mend)

@@ -60,7 +60,8 @@ aggregator_kwargs, payload, client, convergence
         ``has_converged`` is to say True within so many rounds; beyond them, it is a warning, and
         where a run on Flower fails by default (1000 rounds), an error.
     seconds : float
-        How long the check may take.
+        How long the runs of the check may take, without what their processes take to start where
+        they cannot be forked, as beside polars.
     tolerance : float
         How far numbers of two runs may be apart, relative to the larger one.
     skip : collection of str

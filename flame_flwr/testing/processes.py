@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame_flwr.testing.folder_guard import FolderGuard
 from flame_flwr.testing.observer import At, Observer
-from flame_flwr.testing.spec import CheckSpec, Settings
+from flame_flwr.testing.spec import BEGUN, GRACE, CheckSpec, Settings
 from flame_flwr.testing.subjects import ScriptSource
 from flame_flwr.testing.trace import Trace, Trouble
 from flame_flwr.testing.working_folder import WorkingFolder
@@ -112,9 +112,16 @@ class Processes:
     ----------
     loaded : Loaded
         What this process has loaded.
+
+    Attributes
+    ----------
+    until : float
+        When the check's time is over, by the monotonic clock. What processes take for their imports
+        is added.
     """
 
     def __init__(self, loaded: Loaded) -> None:
+        (loaded.folder / BEGUN).touch()
         self.until = time.monotonic() + loaded.spec.seconds
         self.speaks_messages = loaded.subject.speaks_messages
         self._loaded = loaded
@@ -165,6 +172,8 @@ class Processes:
         carry: Callable[[Ask], Answer] | None = None,
     ) -> Any:
         """Do something in a new process; return what came of it, or the trouble."""
+        (self._loaded.folder / BEGUN).touch()
+        started = time.monotonic()
         ours, theirs = self._context.Pipe()
         name = f"{os.getpid()}-{next(self._numbers)}"
         with warnings.catch_warnings(), nullcontext() if self._forks else _no_main():
@@ -176,25 +185,35 @@ class Processes:
             process.start()
         theirs.close()  # with a copy open here, the end of the process would not end the pipe
         try:
-            return self._received(ours, process, carry)
+            return self._received(ours, process, carry, started)
         finally:
             process.kill()  # threads of the user's may keep it alive
             process.join()
             ours.close()
 
     def _received(
-        self, ours: Connection, process: BaseProcess, carry: Callable[[Ask], Answer] | None
+        self,
+        ours: Connection,
+        process: BaseProcess,
+        carry: Callable[[Ask], Answer] | None,
+        started: float,
     ) -> Any:
         """Return what a process sends at its end, or the trouble; carry what it asks meanwhile."""
         last: At | None = None
         inner: Trouble | None = None
+        imports = not self._forks
         try:
             while True:
-                left = self.until - time.monotonic()
+                # as long as the first import, whatever is left for the runs
+                longest = started + self._loaded.spec.seconds + GRACE if imports else 0.0
+                left = max(self.until, longest) - time.monotonic()
                 if left <= 0 or not ours.poll(left):
                     return inner or Trouble("hung", at=last)
                 kind, value = ours.recv()
-                if kind == "at":
+                if kind == "imported":
+                    imports = False
+                    self.until += time.monotonic() - started
+                elif kind == "at":
                     last = value  # where it hangs or dies, should nothing come any more
                 elif kind == "ask" and carry is not None:
                     answer = carry(value)
@@ -224,6 +243,7 @@ def _child(
     """Do something in this process, made for it, and send what came of it."""
     if not _LOADED:  # not forked
         Loaded(Path(folder)).load()
+        connection.send(("imported", None))
     loaded = _LOADED[0]
     subject = loaded.subject
     # a single run is compared with none: in an empty folder it fails as it would on Flower

@@ -24,7 +24,13 @@ from flame_flwr.testing.references import Reference, import_from
 from flame_flwr.testing.subjects import AppSource, ClassSource, ScriptSource
 from flame_flwr.user_code.paths import is_user_code
 
-__all__ = ["CheckSpec", "Settings"]
+__all__ = ["BEGUN", "GRACE", "CheckSpec", "Settings"]
+
+GRACE = 15.0
+"""Seconds for imports and for the end, beyond what a check has for its runs."""
+
+BEGUN = "begun"
+"""The file in a check's folder that is touched when the import has ended, and by each process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,7 +311,7 @@ def test_a_failing_import_is_a_finding(found):
 def test_an_import_that_ends_the_process_is_found(found, tmp_path, monkeypatch):
     [finding] = found["dying script"].findings
     assert finding.seen == "its import ended the process with code 5: so long"
-    monkeypatch.setattr("flame_flwr.testing.check_process._GRACE", 0.5)
+    monkeypatch.setattr("flame_flwr.testing.check_process.GRACE", 0.5)
     (tmp_path / "hanging.py").write_text("import time\ntime.sleep(60)\n")
     [finding] = check_path(tmp_path / "hanging.py", seconds=0.5).findings
     assert finding.seen == "its import had not come to its end after 1 s"
