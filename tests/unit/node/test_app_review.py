@@ -185,7 +185,7 @@ def test_a_byte_order_mark_is_no_other_encoding():
     assert found.warnings() == []
 
 
-def test_an_umlaut_in_latin_1_is_no_hidden_code():
+def test_an_umlaut_in_latin_1_hides_nothing():
     found = review(app="# coding: latin-1\n# für Köln\n".encode("latin-1"))
     assert "# für Köln" in found.text("study/app.py")
     assert found.warnings() == []
