@@ -167,6 +167,20 @@ class RegressionAnalyzer(StarAnalyzer):
         What it is of.
     takes_tables : bool
         Also a DataFrame is a node's data in a local test: it is not warned of.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from flame_flwr.regression import GLM
+    >>> from flame_flwr.star import StarModelTester
+    >>> study = GLM("pain ~ dose")
+    >>> class Wards(study.analyzer):
+    ...     def table(self, data):
+    ...         return pd.DataFrame(data, columns=["dose", "pain"])
+    >>> wards = [[(1.0, 5.1), (2.0, 4.0), (3.0, 3.3)], [(2.0, 4.2), (5.0, 1.1)]]
+    >>> found = StarModelTester(wards, Wards, study.strategy, "s3", quiet=True).result
+    >>> found.params.round(2).to_dict()
+    {'Intercept': 6.12, 'dose': -0.99}
     """
 
     study: ClassVar[Study]

@@ -115,6 +115,7 @@ WRITTEN_BY_USERS = {
     "flame_flwr.cross_site": ["CrossSite"],
     "flame_flwr.data.expect": ["Resources", "Table"],
     "flame_flwr.privacy": ["DisclosureRule", "UpdateFilter"],
+    "flame_flwr.regression": ["RegressionAnalyzer"],
     "flame_flwr.results.callbacks": ["Callback"],
     "flame_flwr.sklearn": ["Ditto", "SklearnAnalyzer", "SklearnFedAvg"],
     "flame_flwr.star": ["StarAggregator", "StarAnalyzer"],
