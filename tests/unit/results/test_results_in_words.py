@@ -100,3 +100,12 @@ def test_a_hostile_text_costs_no_minutes(tmp_path):
         path = tmp_path / f"{number}.txt"
         path.write_text(text)
         assert inline(tmp_path, [path])[0].text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["age <40: 12 patients, >60: 8", "Hb <range: 12.1-15.0>", "p <0.05: 3> of <p.value: 7>"]
+)
+def test_figures_between_brackets_are_no_enum(text, tmp_path):
+    path = tmp_path / "result.txt"
+    path.write_text(text)
+    assert inline(tmp_path, [path])[0].text == text
