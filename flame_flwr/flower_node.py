@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from flwr.app import Context
 
-    from flame_flwr.flower_node_state import Answer, NodeMessage
+    from flame_flwr.flower_node_state import NodeAnswer, NodeMessage
 
 __all__ = ["ServerReply", "node_config_of", "run_supernode"]
 
@@ -76,7 +76,7 @@ class ServerReply(NamedTuple):
 
 
 def run_supernode(
-    answer: Callable[[NodeMessage], Answer],
+    answer: Callable[[NodeMessage], NodeAnswer],
     options: Sequence[str],
     will_pass: Callable[[ServerReply], bool],
     keep: Callable[[Context], None],

@@ -41,8 +41,8 @@ __all__ = [
     "RAISED",
     "REFUSED",
     "UNLOADED",
-    "Answer",
     "AnsweringState",
+    "NodeAnswer",
     "NodeMessage",
     "read_run_config",
 ]
@@ -94,7 +94,7 @@ class NodeMessage:
         return f"{name}.{self.run.fab_version}.{self.fab.hash_str[:FAB_HASH_TRUNCATION]}"
 
 
-class Answer(NamedTuple):
+class NodeAnswer(NamedTuple):
     """A reply, and the state to keep; ``None`` keeps the one that there is.
 
     Attributes
@@ -148,7 +148,7 @@ class AnsweringState(InMemoryNodeState):
     def __init__(
         self,
         store: Any,
-        answer: Callable[[NodeMessage], Answer],
+        answer: Callable[[NodeMessage], NodeAnswer],
         keep: Callable[[Context], None],
         singles: dict[str, str] | None = None,
     ) -> None:

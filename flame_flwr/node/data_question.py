@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from flame_flwr.data.source import DataKind
-from flame_flwr.node.wire import RefusedError
+from flame_flwr.node.wire import FrameRefusedError
 
-__all__ = ["KINDS", "NOT_HAD", "Question"]
+__all__ = ["KINDS", "NOT_HAD", "DataQuestion"]
 
 NOT_HAD = "it asked its node for data that it may not have"
 """What is told of a question that the node's own config does not answer."""
@@ -23,7 +23,7 @@ _MOST_KEYS, _MOST_TEXT = 100_000, 100_000
 
 
 @dataclass(frozen=True)
-class Question:
+class DataQuestion:
     """A question, checked. Which keys, searches and addresses may be, the source says.
 
     Parameters
@@ -50,20 +50,22 @@ class Question:
     headers: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def read(cls, question: Mapping[str, Any]) -> Question:
+    def read(cls, question: Mapping[str, Any]) -> DataQuestion:
         """Read a question.
 
         Raises
         ------
-        RefusedError
+        FrameRefusedError
             It is none.
         """
         what = question.get("ask")
         fields = _FIELDS.get(what) if isinstance(what, str) else None
         if fields is None or question.keys() != {"ask", *fields}:
-            raise RefusedError(NOT_HAD, "a question that the node does not know")
+            raise FrameRefusedError(NOT_HAD, "a question that the node does not know")
         if not all(_CHECKS[name](question[name]) for name in fields):
-            raise RefusedError(NOT_HAD, f"a question for {what!r} with something that cannot be")
+            raise FrameRefusedError(
+                NOT_HAD, f"a question for {what!r} with something that cannot be"
+            )
         values = {name: question[name] for name in fields}
         for name in values.keys() & {"keys", "headers"}:
             values[name] = tuple(map(_frozen, values[name]))

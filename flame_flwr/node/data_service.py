@@ -23,9 +23,9 @@ from flame_flwr.errors import ConfigError, DataError, FlameError, UnavailableErr
 from flame_flwr.files import reason_of
 from flame_flwr.log import logger
 from flame_flwr.node.data_changes import DataChanges, Seen, of_contents, of_folder
-from flame_flwr.node.data_question import KINDS, NOT_HAD, Question
+from flame_flwr.node.data_question import KINDS, NOT_HAD, DataQuestion
 from flame_flwr.node.fetched_data import FetchedData
-from flame_flwr.node.wire import RefusedError
+from flame_flwr.node.wire import FrameRefusedError
 from flame_flwr.processes.threads import interruptibly
 
 if TYPE_CHECKING:
@@ -122,13 +122,13 @@ class MessageData:
 
         Raises
         ------
-        RefusedError
+        FrameRefusedError
             It is none that a process of ours asks.
         """
-        asked = Question.read(question)
+        asked = DataQuestion.read(question)
         try:
             return self._answer(asked)
-        except RefusedError:
+        except FrameRefusedError:
             raise
         except _ERRORS as error:
             return _failed(type(error).__name__, error)
@@ -139,7 +139,7 @@ class MessageData:
             why = f"the node could not read its data ({type(error).__name__}); its log says why"
             return _failed("DataError", DataError(why))
 
-    def _answer(self, asked: Question) -> DataReply:
+    def _answer(self, asked: DataQuestion) -> DataReply:
         if asked.what == "sources":
             return DataReply(
                 {"sources": [_described(each) for each in self._open(asked.opened).sources]}
@@ -167,15 +167,17 @@ class MessageData:
     def _settings(self) -> NodeSettings:
         return NodeSettings.from_config(self._context.node_config)
 
-    def _remote(self, asked: Question) -> RemoteSource:
+    def _remote(self, asked: DataQuestion) -> RemoteSource:
         """Return the source that is asked for: one on the network, for `get` a FHIR server."""
         sources = self._open(asked.opened).sources
         source = sources[asked.source - 1] if asked.source <= len(sources) else None
         if source is None or source.type not in (("fhir",) if asked.what == "get" else KINDS):
-            raise RefusedError(NOT_HAD, "a question about a source that the node does not read")
+            raise FrameRefusedError(
+                NOT_HAD, "a question about a source that the node does not read"
+            )
         return cast("RemoteSource", source)
 
-    def _read(self, source: RemoteSource, asked: Question) -> DataReply:
+    def _read(self, source: RemoteSource, asked: DataQuestion) -> DataReply:
         """Return what a source holds, read once in a run."""
         run_id = self._context.run_id
         query = (source.type, source.where, asked.opened, asked.source, asked.kind, asked.keys)
@@ -193,7 +195,7 @@ class MessageData:
             fetched[1].close()  # the process has it open
         return reply
 
-    def _note_frozen(self, source: RemoteSource, asked: Question) -> None:
+    def _note_frozen(self, source: RemoteSource, asked: DataQuestion) -> None:
         if isinstance(source, FrozenSource):
             self.frozen.add(source.frozen(asked.kind, asked.keys).hmac)
 
@@ -202,7 +204,7 @@ class MessageData:
         if self._changes.has_changed(run_id, what, source.name, seen):
             self.has_changed = True
 
-    def _get(self, source: FhirSource, asked: Question) -> DataReply:
+    def _get(self, source: FhirSource, asked: DataQuestion) -> DataReply:
         """Make a request to a FHIR server."""
         import httpx
 

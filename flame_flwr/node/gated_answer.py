@@ -14,7 +14,7 @@ from flame_flwr.config import NodeSettings
 from flame_flwr.errors import ConfigError
 from flame_flwr.failure.failure import Failure
 from flame_flwr.failure.notes import log_error
-from flame_flwr.flower_node_state import CRASHED, Answer
+from flame_flwr.flower_node_state import CRASHED, NodeAnswer
 from flame_flwr.log import logger
 from flame_flwr.node.app_archive import AppArchive
 from flame_flwr.node.approval import AppRefusedError, check_app, project_asked, refusal_of
@@ -34,8 +34,8 @@ _SECONDS_OF_NO_CONFIG = 60.0
 
 
 def through_gate(
-    asked: NodeMessage, run: Callable[[NodeMessage], Answer], clock: float | None = None
-) -> Answer:
+    asked: NodeMessage, run: Callable[[NodeMessage], NodeAnswer], clock: float | None = None
+) -> NodeAnswer:
     """Have a message answered behind the gate, and noted in the node's audit log, if any.
 
     Parameters
@@ -49,7 +49,7 @@ def through_gate(
 
     Returns
     -------
-    Answer
+    NodeAnswer
         What may leave, and the state to keep, which is never looked into: analyzers are pickles.
     """
     try:
@@ -59,12 +59,12 @@ def through_gate(
         why = "the node could not answer the message; its log says why"
         reply = error_reply(asked.message, asked.context, Failure(type(error).__name__, text=why))
         origin = ReplyOrigin(gated=True, app=asked.app_folder)
-        return Answer(noting_error(asked.message, asked.context, reply, origin) or reply, None)
+        return NodeAnswer(noting_error(asked.message, asked.context, reply, origin) or reply, None)
 
 
 def _through_gate(
-    asked: NodeMessage, run: Callable[[NodeMessage], Answer], clock: float | None
-) -> Answer:
+    asked: NodeMessage, run: Callable[[NodeMessage], NodeAnswer], clock: float | None
+) -> NodeAnswer:
     try:
         # first: before that the app's archive is not opened, also for its config
         project = check_app(asked)
@@ -73,7 +73,7 @@ def _through_gate(
         origin = ReplyOrigin(gated=True, app=asked.app_folder)
         # The run config has the project once the app's archive was opened.
         noted = {} if asked.context.run_config else {"project": project_asked(asked)}
-        return Answer(
+        return NodeAnswer(
             noting_error(asked.message, asked.context, reply, origin, noted) or reply, None
         )
     origin = ReplyOrigin(
@@ -87,7 +87,7 @@ def _through_gate(
     )
     # Two gates: what the process gives back has another state, and its reply another origin.
     refused = ReplyGate(asked.message, asked.context, origin).refusal()
-    answer = run(asked) if refused is None else Answer(refused, None)
+    answer = run(asked) if refused is None else NodeAnswer(refused, None)
     answer = _with_kept_counts(asked, answer)
     context = _context_with(asked, answer.state)
     origin = replace(
@@ -98,17 +98,17 @@ def _through_gate(
         ledger=origin.ledger if refused is None else None,  # else it has left, or nothing leaves
     )
     reply = ReplyGate(asked.message, context, origin).let_out(answer.reply)
-    return Answer(reply, None if answer.state is None else context.state)
+    return NodeAnswer(reply, None if answer.state is None else context.state)
 
 
-def _with_kept_counts(asked: NodeMessage, answer: Answer) -> Answer:
+def _with_kept_counts(asked: NodeMessage, answer: NodeAnswer) -> NodeAnswer:
     """Return an answer with a state of limited form, whose counts are the node's own."""
     if answer.state is None:
         return answer
     if len(answer.state) > _MOST_RECORDS or any(len(n) > _LONGEST_NAME for n in answer.state):
         why = f"the app keeps more than {_MOST_RECORDS} records in its context, which may not be"
         logger.error("%s", why)
-        return Answer(Message(Error(CRASHED, why), reply_to=asked.message), None)
+        return NodeAnswer(Message(Error(CRASHED, why), reply_to=asked.message), None)
     keep_counts(asked.context.state, answer.state)
     return answer
 

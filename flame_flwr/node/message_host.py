@@ -23,7 +23,7 @@ from flame_flwr.data.cleaning import expire
 from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.errors import ConfigError
 from flame_flwr.flower import HELLO
-from flame_flwr.flower_node_state import CRASHED, RAISED, UNLOADED, Answer
+from flame_flwr.flower_node_state import CRASHED, RAISED, UNLOADED, NodeAnswer
 from flame_flwr.log import logger, show
 from flame_flwr.node import wire
 from flame_flwr.node.data_service import DataService
@@ -90,19 +90,19 @@ class MessageHost:
         self._forks.close()
         self._data.close()
 
-    def answer(self, asked: NodeMessage) -> Answer:
+    def answer(self, asked: NodeMessage) -> NodeAnswer:
         """Have one message answered; the answer has passed the node's gate.
 
         Returns
         -------
-        Answer
+        NodeAnswer
             The reply, and the state that the analysis has at this node afterwards; ``None`` where
             it stays as it was, as the app may not run here, has raised, or its process has died.
         """
         clock = None if self._clock is None else self._clock.difference
         return through_gate(asked, self._run, clock)
 
-    def _run(self, asked: NodeMessage) -> Answer:
+    def _run(self, asked: NodeMessage) -> NodeAnswer:
         """Have a process answer a message."""
         try:
             settings = NodeSettings.from_config(asked.context.node_config)
@@ -131,7 +131,7 @@ class MessageHost:
             deadline = call_later(partial(_hang_up, ours), limits.seconds + _END_MARGIN)
             try:
                 frame = _converse(ours, asked, limits, data)
-            except wire.RefusedError as error:
+            except wire.FrameRefusedError as error:
                 logger.error("the process of a message was refused: %s", printable(str(error)))
                 frame, refused = None, error.told
             except Exception as error:  # whatever it says, it is to be ended
@@ -167,7 +167,7 @@ def _converse(
         if number > _MOST_QUESTIONS or asked_bytes > _MOST_ASKED:
             break
         send_reply(sock, data.answer(frame[0]))
-    raise wire.RefusedError(TOO_MANY_QUESTIONS, f"{number} questions of {asked_bytes} bytes")
+    raise wire.FrameRefusedError(TOO_MANY_QUESTIONS, f"{number} questions of {asked_bytes} bytes")
 
 
 def _hang_up(sock: socket.socket) -> None:
@@ -193,32 +193,32 @@ def _request(asked: NodeMessage) -> wire.Frame:
     return header, bulk
 
 
-def _answer(asked: NodeMessage, header: dict[str, Any], bulk: list[bytes]) -> Answer:
+def _answer(asked: NodeMessage, header: dict[str, Any], bulk: list[bytes]) -> NodeAnswer:
     """Make a reply of what the process said; it has run foreign code."""
     try:
         if header.get("foreign"):
-            return Answer(Message(Error(RAISED, FOREIGN), reply_to=asked.message), None)
+            return NodeAnswer(Message(Error(RAISED, FOREIGN), reply_to=asked.message), None)
         state = wire.unpack_records(header["state"], bulk) if "state" in header else None
         if "error" in header:
             if not header.get("loads", True):
-                return Answer(Message(Error(UNLOADED, _UNLOADED), reply_to=asked.message), None)
+                return NodeAnswer(Message(Error(UNLOADED, _UNLOADED), reply_to=asked.message), None)
             reply = Message(Error(RAISED, str(header["error"])), reply_to=asked.message)
-            return Answer(reply, state, is_apps_text=True)
+            return NodeAnswer(reply, state, is_apps_text=True)
         content = wire.unpack_records(header["records"], bulk)
     except Exception as error:  # of whatever depth, type and size it is
         # its text may hold values
         logger.error("what is wrong with the answer: %s", printable(str(error)))
         return _crashed(asked, "the process of the message gave no answer that can be read")
-    return Answer(Message(content, reply_to=asked.message), state)
+    return NodeAnswer(Message(content, reply_to=asked.message), state)
 
 
-def _refused(asked: NodeMessage, why: str) -> Answer:
+def _refused(asked: NodeMessage, why: str) -> NodeAnswer:
     """Answer with what asking once more does not mend, unlike a process that has died."""
     logger.error("%s", why)
     why = f"node {name_or_address(asked.context)}: {why}"
-    return Answer(Message(Error(RAISED, why), reply_to=asked.message), None)
+    return NodeAnswer(Message(Error(RAISED, why), reply_to=asked.message), None)
 
 
-def _crashed(asked: NodeMessage, why: str) -> Answer:
+def _crashed(asked: NodeMessage, why: str) -> NodeAnswer:
     logger.error("%s", why)
-    return Answer(Message(Error(CRASHED, why), reply_to=asked.message), None)
+    return NodeAnswer(Message(Error(CRASHED, why), reply_to=asked.message), None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flame_flwr.errors import PayloadError
-from flame_flwr.flower_node_state import Answer
+from flame_flwr.flower_node_state import NodeAnswer
 from flame_flwr.transport.packing import pack, packed_as, unpack
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["unpacking"]
 
 
-def unpacking(answer: Callable[[NodeMessage], Answer]) -> Callable[[NodeMessage], Answer]:
+def unpacking(answer: Callable[[NodeMessage], NodeAnswer]) -> Callable[[NodeMessage], NodeAnswer]:
     """Have messages answered as if neither they nor their replies were ever packed.
 
     A server that packs a message can unpack the reply to it.
     """
 
-    def unpacked(asked: NodeMessage) -> Answer:
+    def unpacked(asked: NodeMessage) -> NodeAnswer:
         name = packed_as(asked.message)  # before: an unpacked message does not say it any more
         with suppress(PayloadError):  # the app meets the same error, and its answer says so
             asked = replace(asked, message=unpack(asked.message))

@@ -17,7 +17,7 @@ from flame_flwr.node.server_clock import ServerClock
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flame_flwr.flower_node_state import Answer, NodeMessage
+    from flame_flwr.flower_node_state import NodeAnswer, NodeMessage
 
 __all__ = ["start"]
 
@@ -101,7 +101,7 @@ def _start(options: Sequence[str], preload: Sequence[str], *, stock: bool) -> No
     status = StatusFile(settings, clock, sandbox=sandbox)
     status.start()
 
-    def answer(asked: NodeMessage) -> Answer:
+    def answer(asked: NodeMessage) -> NodeAnswer:
         with status.answering(asked):
             return host.answer(asked)
 

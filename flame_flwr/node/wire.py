@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Frame",
-    "RefusedError",
+    "FrameRefusedError",
     "WireError",
     "pack_records",
     "receive",
@@ -46,7 +46,7 @@ _TOO_MANY = "its answer, with the state that it keeps, has too many records or e
 _NO_ANSWER = "it sent something that is no answer"
 
 
-class RefusedError(WireError):
+class FrameRefusedError(WireError):
     """What a message's process said is whole, and not taken.
 
     Parameters
@@ -100,7 +100,7 @@ def receive(sock: socket.socket, most: int | None = None) -> Frame | None:
     Raises
     ------
     WireError
-        The frame is cut off; a :class:`RefusedError` where it is malformed or too large.
+        The frame is cut off; a :class:`FrameRefusedError` where it is malformed or too large.
     OSError
         The other side has gone, or the socket's timeout is over.
     """
@@ -109,17 +109,19 @@ def receive(sock: socket.socket, most: int | None = None) -> Frame | None:
         return None
     head_size, count = _LENGTHS.unpack(lengths)
     if head_size > _MOST_HEADER or count > _MOST_PARTS:
-        raise RefusedError(_TOO_MANY, f"a header of {head_size} bytes for {count} parts")
+        raise FrameRefusedError(_TOO_MANY, f"a header of {head_size} bytes for {count} parts")
     sizes = struct.unpack(f"!{count}Q", _exactly(sock, 8 * count) or b"")
     # Only the node has a limit for its processes; these take from it what it sends.
     if most is not None and head_size + sum(sizes) > most:
-        raise RefusedError(_TOO_LARGE, f"{head_size + sum(sizes)} bytes, and at most {most} may be")
+        raise FrameRefusedError(
+            _TOO_LARGE, f"{head_size + sum(sizes)} bytes, and at most {most} may be"
+        )
     try:
         header = _decoded(_exactly(sock, head_size) or b"")
     except (ValueError, msgpack.UnpackException) as error:
-        raise RefusedError(_NO_ANSWER, f"a header that cannot be read: {error}") from error
+        raise FrameRefusedError(_NO_ANSWER, f"a header that cannot be read: {error}") from error
     if not isinstance(header, dict):
-        raise RefusedError(_NO_ANSWER, "a header that is no mapping")
+        raise FrameRefusedError(_NO_ANSWER, "a header that is no mapping")
     return header, [_exactly(sock, size) or b"" for size in sizes]
 
 
@@ -137,7 +139,7 @@ def _decoded(head: bytes) -> Any:
         nonlocal left
         left -= 1 + len(built)
         if left < 0:
-            raise RefusedError(_TOO_MANY, f"a header of more than {_MOST_OBJECTS} objects")
+            raise FrameRefusedError(_TOO_MANY, f"a header of more than {_MOST_OBJECTS} objects")
         return built
 
     return msgpack.unpackb(

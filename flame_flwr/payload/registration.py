@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from flame_flwr.errors import ModelError
 from flame_flwr.payload.table import is_known
-from flame_flwr.payload.user_types import BY_CLASS, BY_NAME, Entry
+from flame_flwr.payload.user_types import BY_CLASS, BY_NAME, RegisteredType
 from flame_flwr.payload.wire_format import type_name
 
 __all__ = ["register_type"]
@@ -74,4 +74,4 @@ def register_type(
             f"register_type: {type_name(cls)} is registered as {known.name!r} already, "
             f"so it cannot be {wire_name!r} too. Register it once."
         )
-    BY_NAME[wire_name] = BY_CLASS[cls] = Entry(cls, wire_name, to, restore)
+    BY_NAME[wire_name] = BY_CLASS[cls] = RegisteredType(cls, wire_name, to, restore)

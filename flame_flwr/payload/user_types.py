@@ -18,7 +18,7 @@ __all__ = [
     "BY_NAME",
     "KINDS",
     "USER_TYPE",
-    "Entry",
+    "RegisteredType",
     "is_of_the_framework",
     "is_registered",
     "to_plain",
@@ -75,7 +75,7 @@ def _restore(name: str, plain: Any) -> object:
         ) from error
 
 
-def _of_the_framework(name: str) -> Entry | None:
+def _of_the_framework(name: str) -> RegisteredType | None:
     """Import the module of ours whose types have such names; a new process may not have it yet."""
     # Of a list: with a name of its choice a sender could have any module imported, and run.
     module, colon, _ = name.partition(":")
@@ -84,7 +84,7 @@ def _of_the_framework(name: str) -> Entry | None:
     return BY_NAME.get(name)
 
 
-class Entry(NamedTuple):
+class RegisteredType(NamedTuple):
     """A class that was registered."""
 
     cls: type[Any]
@@ -93,8 +93,8 @@ class Entry(NamedTuple):
     restore: Callable[[Any], Any]
 
 
-BY_CLASS: dict[type[Any], Entry] = {}
-BY_NAME: dict[str, Entry] = {}
+BY_CLASS: dict[type[Any], RegisteredType] = {}
+BY_NAME: dict[str, RegisteredType] = {}
 _MODULES = ("flame_flwr.statistics",)
 
 USER_TYPE = Kind(100, (), _pack, _restore, (str, object), screened=True, cost=1024)

@@ -19,7 +19,7 @@ import numpy as np
 from flame_flwr.identity import AGGREGATOR_ID
 from flame_flwr.testing.compare import difference
 from flame_flwr.testing.findings import Finding, Severity
-from flame_flwr.testing.row_level_data import Rows
+from flame_flwr.testing.row_level_data import RowsAndAxes
 
 if TYPE_CHECKING:
     from flame_flwr.testing.working_folder import WorkingFolder
@@ -99,7 +99,7 @@ class Observer:
         self._folder = folder
         self._iterative = iterative
         self._inside: list[At] = []
-        self._rows = Rows()
+        self._rows = RowsAndAxes()
 
     @property
     def inside(self) -> At | None:

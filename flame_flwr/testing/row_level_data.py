@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flame_flwr.testing.axes import ValueAxis
     from flame_flwr.testing.observer import At
 
-__all__ = ["RowLevel", "Rows"]
+__all__ = ["RowLevel", "RowsAndAxes"]
 
 _LEAST_ALIKE = 10
 """Rows of all nodes alike: below, a class, bin or feature per entry is as likely."""
@@ -48,7 +48,7 @@ class _Seen(NamedTuple):
     rows: bool
 
 
-class Rows:
+class RowsAndAxes:
     """The numbers of rows in one run: of each node's data, and of the axes of what leaves it."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from flame_flwr.clients.reply_gate import TO_GATE
 from flame_flwr.clients.reply_records import OK
 from flame_flwr.config import NodeSettings
 from flame_flwr.failure.failure import Failure
-from flame_flwr.flower_node_state import Answer
+from flame_flwr.flower_node_state import NodeAnswer
 from flame_flwr.node.gated_answer import through_gate
 from flame_flwr.node.ledger_file import read_ledger
 from flame_flwr.payload import encode, to_record
@@ -57,7 +57,7 @@ class CountedNode:
 
         def run(asked):
             ran.append(asked)
-            return Answer(Message(content, reply_to=asked.message), None)
+            return NodeAnswer(Message(content, reply_to=asked.message), None)
 
         self.reply = through_gate(asked, run).reply
         self.has_run = bool(ran)

@@ -13,7 +13,7 @@ from flame_flwr.clients.reply_records import OK
 from flame_flwr.data.frozen_store import FrozenStore
 from flame_flwr.data.table_pieces import cells_of, pack
 from flame_flwr.flower import HELLO
-from flame_flwr.flower_node_state import Answer
+from flame_flwr.flower_node_state import NodeAnswer
 from flame_flwr.node.data_changes import DataChanges, Seen, of_contents, of_folder
 from flame_flwr.node.data_service import DataService
 from flame_flwr.node.gated_answer import through_gate
@@ -151,7 +151,7 @@ def test_the_run_hears_of_change_and_freeze(fab_of, node_message, caplog):
     asked = node_message("data", fab_of("data", ""), {})
     reply = Message(answered(asked), reply_to=asked.message)
     for frozen, changed in (((), False), ((DIGEST,), True)):
-        answer = Answer(reply, None, frozen=frozen, data_changed=changed)
+        answer = NodeAnswer(reply, None, frozen=frozen, data_changed=changed)
         passed = through_gate(asked, lambda _, answer=answer: answer).reply
         read = read_result(passed, "a")
         assert (tuple(read.frozen), read.data_changed) == (frozen, changed)

@@ -19,7 +19,7 @@ from flwr.supercore.primitives.asymmetric_ed25519 import create_message_to_sign
 from flame_flwr import flower_node_state
 from flame_flwr.flower import Run, message_of
 from flame_flwr.flower_node import _loop, _surviving
-from flame_flwr.flower_node_state import REFUSED, Answer, AnsweringState
+from flame_flwr.flower_node_state import REFUSED, AnsweringState, NodeAnswer
 from flame_flwr.node.gated_answer import through_gate
 from flame_flwr.node.kept_states import KeptStates
 from flame_flwr.node.packed_messages import unpacking
@@ -50,7 +50,7 @@ def test_an_analysis_that_takes_long_is_answered_once(monkeypatch):
 
     def answer(asked):
         time.sleep(0.3)
-        return Answer(Message(RecordDict(), reply_to=asked.message), RecordDict())
+        return NodeAnswer(Message(RecordDict(), reply_to=asked.message), RecordDict())
 
     [reply] = asked_once(answer)
     assert not reply.has_error()
@@ -65,7 +65,9 @@ def test_state_is_stored_before_the_reply_leaves(server, monkeypatch):
     )
     server.state._keep = lambda context: (happened.append(dict(context.state)), keep(context))
     kept = RecordDict({"kept": ConfigRecord({"n": 1})})
-    server.state._answer = lambda asked: Answer(Message(RecordDict(), reply_to=asked.message), kept)
+    server.state._answer = lambda asked: NodeAnswer(
+        Message(RecordDict(), reply_to=asked.message), kept
+    )
     _, [reply] = server.send(8, lambda fab_hash, run_id: Fab("", b"announced", {}))
     assert not reply.has_error()
     assert happened[-2:] == [dict(kept), "reply"]

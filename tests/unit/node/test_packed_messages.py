@@ -4,7 +4,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 from flame_flwr.flower import in_process
-from flame_flwr.flower_node_state import Answer, NodeMessage
+from flame_flwr.flower_node_state import NodeAnswer, NodeMessage
 from flame_flwr.node.packed_messages import unpacking
 from flame_flwr.transport.packing import PACKED, SINGLE, pack, packed_as, unpack
 
@@ -20,7 +20,9 @@ def test_only_the_wire_sees_packed_messages(name):
 
     def answer(each):
         seen.append(dict(each.message.content["config"]))
-        return Answer(Message(RecordDict({"answer": ConfigRecord({"n": 1})}), reply_to=sent), None)
+        return NodeAnswer(
+            Message(RecordDict({"answer": ConfigRecord({"n": 1})}), reply_to=sent), None
+        )
 
     with in_process(1, 0):
         sent = Message(RecordDict({"config": ConfigRecord({"round": 3})}), 7, "train")
@@ -35,5 +37,5 @@ def test_a_damaged_message_reaches_its_app():
     with in_process(1, 0):
         content = RecordDict({"flame_flwr.packed": ConfigRecord({"records": b"\xc1"})})
         sent = Message(content, 7, "train")
-        reply = unpacking(lambda each: Answer(each.message, None))(asked(sent)).reply
+        reply = unpacking(lambda each: NodeAnswer(each.message, None))(asked(sent)).reply
     assert reply is sent

@@ -25,7 +25,7 @@ from superlink import RemoteGrid, SuperLink
 from flame_flwr import flower_single_record
 from flame_flwr.flower import Run, in_process
 from flame_flwr.flower_node import _loop, _prompt
-from flame_flwr.flower_node_state import Answer, AnsweringState
+from flame_flwr.flower_node_state import AnsweringState, NodeAnswer
 from flame_flwr.flower_objects import UNREADABLE
 from flame_flwr.flower_single_record import SINGLE, _push_less, leaving_out_known
 from flame_flwr.transport.arrivals import Arrivals
@@ -101,7 +101,7 @@ def answered(link, name, change=lambda reply: reply):
     def answer(asked):
         seen.append(packed_as(asked.message))
         content = RecordDict({"answer": ConfigRecord({"n": 1})})
-        return Answer(change(pack(Message(content, reply_to=asked.message), name)), None)
+        return NodeAnswer(change(pack(Message(content, reply_to=asked.message), name)), None)
 
     state = AnsweringState(store, answer, lambda context: None, singles)
     state.set_node_id(7)

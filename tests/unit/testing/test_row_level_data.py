@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from flame_flwr.statistics import Moments, Quantiles, ValueCounts, describe
 from flame_flwr.testing.axes import row_counts
 from flame_flwr.testing.observer import At
-from flame_flwr.testing.row_level_data import Rows
+from flame_flwr.testing.row_level_data import RowsAndAxes
 
 
 def table(rows):
@@ -28,7 +28,7 @@ def files(rows):
 
 def found(value_of, sizes=(300, 200, 250), data_of=files):
     """What is found of nodes with so many rows, of which each returns `value_of` its table."""
-    rows = Rows()
+    rows = RowsAndAxes()
     for number, size in enumerate(sizes):
         node = f"node-{number}"
         rows.note_data(node, data_of(size))
@@ -203,7 +203,7 @@ def test_odd_data_is_passed_over():
 
 
 def test_rows_of_later_rounds_are_found_too():
-    rows = Rows()
+    rows = RowsAndAxes()
     for number in (1, 2):
         for node, size in (("node-0", 30), ("node-1", 20)):
             rows.note_data(node, files(size))
