@@ -140,6 +140,7 @@ def test_a_node_that_is_refused_for_good_ends(server, tmp_path, status, words):
         [
             *(program, "node", "start", "--insecure", "--superlink"),
             *(f"127.0.0.1:{server.server_port}", "--port", str(free_port())),
+            *("--node-config", 'approval="none" sandbox="off"'),
         ],
         env={**os.environ, "FLWR_HOME": str(tmp_path), "FLWR_TELEMETRY_ENABLED": "0"},
         capture_output=True,
