@@ -41,7 +41,7 @@ def trouble_of(tmp_path, monkeypatch):
             connection.send(("done", "an answer"))
             connection.close()
 
-        monkeypatch.setattr(processes, "GRACE", 1.0)
+        monkeypatch.setattr(processes, "GRACE", 0.6)
         monkeypatch.setattr(processes, "_child", child)
         spec, subject = SimpleNamespace(seconds=SECONDS), SimpleNamespace(speaks_messages=False)
         made = processes.Processes(SimpleNamespace(folder=tmp_path, spec=spec, subject=subject))
@@ -55,7 +55,7 @@ def test_imports_take_no_time_of_the_runs(trouble_of):
     assert trouble_of(2 * SECONDS, 0) == "an answer"
 
 
-@pytest.mark.parametrize(("imports", "runs"), [(1.5, 0), (0, 2 * SECONDS)])
+@pytest.mark.parametrize(("imports", "runs"), [(1.0, 0), (0, 2 * SECONDS)])
 def test_neither_an_import_nor_a_run_may_hang(trouble_of, imports, runs):
     assert trouble_of(imports, runs).kind == "hung"
 
@@ -77,6 +77,20 @@ def test_a_check_waits_while_something_begins(tmp_path, times, code):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_check_with_findings_is_not_waited_for(tmp_path):
+    begun = tmp_path / "begun"
+    begun.touch()
+    (tmp_path / "findings.json").touch()
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    began = time.monotonic()
+    try:
+        assert check_process._exit_code(process, begun, 0.5) is None
+    finally:
+        process.kill()
+        process.wait()
+    assert time.monotonic() - began < 0.9
 
 
 @pytest.mark.parametrize("code", [None, 4])
