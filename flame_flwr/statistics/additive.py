@@ -12,10 +12,10 @@ from flame_flwr.aggregation.grid import Grid
 from flame_flwr.errors import ModelError
 from flame_flwr.statistics.base import Statistic, kind_named, own_kinds
 from flame_flwr.statistics.exact_sums import unpack_exact
-from flame_flwr.statistics.field_rules import rules_of
+from flame_flwr.statistics.merging_and_withholding import rules_of
 
 if TYPE_CHECKING:
-    from flame_flwr.statistics.field_rules import Summand
+    from flame_flwr.statistics.merging_and_withholding import Summand
 
 __all__ = ["is_additive", "joined", "own_sums", "split", "split_form"]
 

@@ -27,7 +27,6 @@ from flame_flwr.errors import ModelError
 from flame_flwr.payload.registration import register_type
 from flame_flwr.statistics.cleared_statistics import check_cleared
 from flame_flwr.statistics.exact_sums import pack_exact, unpack_exact
-from flame_flwr.statistics.field_rules import rules_of
 from flame_flwr.statistics.fields import (
     COUNT,
     check_fields,
@@ -36,6 +35,7 @@ from flame_flwr.statistics.fields import (
     without_places,
 )
 from flame_flwr.statistics.formatting import shown_figures
+from flame_flwr.statistics.merging_and_withholding import rules_of
 from flame_flwr.statistics.remembered_columns import keep_columns, merge_columns, without_columns
 from flame_flwr.statistics.visible import Visible, whole
 

@@ -24,7 +24,7 @@ from flame_flwr.statistics.checks import (
     check_lengths,
     check_texts,
 )
-from flame_flwr.statistics.field_rules import (
+from flame_flwr.statistics.merging_and_withholding import (
     KEY,
     Axis,
     Child,

@@ -14,8 +14,8 @@ from flame_flwr.statistics.alignment import by_label, prefer
 from flame_flwr.statistics.base import Statistic
 from flame_flwr.statistics.cell_suppression import cells_to_withhold
 from flame_flwr.statistics.checks import check_counts
-from flame_flwr.statistics.field_rules import FieldRule, InClear, Summand
 from flame_flwr.statistics.fields import COUNT, declared_as
+from flame_flwr.statistics.merging_and_withholding import FieldRule, InClear, Summand
 from flame_flwr.statistics.people import people_in
 from flame_flwr.statistics.remembered_columns import made_of
 from flame_flwr.statistics.values import (
