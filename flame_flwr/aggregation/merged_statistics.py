@@ -15,7 +15,7 @@ from flame_flwr.text.words import with_article
 if TYPE_CHECKING:
     from flame_flwr.aggregation.accumulators import Forms
 
-__all__ = ["StatisticForms", "merged_statistics"]
+__all__ = ["StatisticForms", "merged_statistics", "sent_in_place_of"]
 
 _LONGEST = 60
 
@@ -79,11 +79,16 @@ class StatisticForms:
             kinds = self._kinds.setdefault(path, Kinds(lambda values: _merged_each(values, inner)))
             found[path] = kinds.of(node, value)
         else:
-            raise inner.error(
-                f"it sent {with_article(type(value).__name__)} where a statistic "
-                f"({self._wanted.__name__}) is expected: statistics have merge() and result()",
-                node,
-            )
+            raise inner.error(sent_in_place_of(self._wanted, type(value)), node)
+
+
+def sent_in_place_of(wanted: type[Any], sent: type[Any] | None) -> str:
+    """Say that a node sent something else than a statistic; ``None`` is what has no known type."""
+    found = "something else" if sent is None else with_article(sent.__name__)
+    return (
+        f"it sent {found} where a statistic ({wanted.__name__}) is expected: statistics have "
+        "merge() and result()"
+    )
 
 
 def merged_statistics(values: dict[str, Any], place: Where) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from flame_flwr.aggregation.accumulators import Where
 from flame_flwr.aggregation.grid import OffGridError, add_in_place
+from flame_flwr.aggregation.merged_statistics import sent_in_place_of
 from flame_flwr.aggregation.model_buffers import rounded_as
 from flame_flwr.aggregation.pytree import unflatten
 from flame_flwr.errors import AnswerError, FlameError, ModelError, NodeFailedError
@@ -199,9 +200,7 @@ class GridRound:
         for name in statistics_in(form):
             kind = kind_named(name)
             if kind is None or not issubclass(kind, wanted):
-                said = "something else" if kind is None else f"a {kind.__name__}"
-                expected = f"a {wanted.__name__} is expected"
-                raise self._refusal(node, f"key {key}: it sent {said} where {expected}")
+                raise self._refusal(node, f"key {key}: {sent_in_place_of(wanted, kind)}")
 
     def _refusal(self, node: str, text: str, detail: str | None = None) -> AnswerError:
         return AnswerError(f"round {self._place.round}, {node}: {text}", detail=detail)

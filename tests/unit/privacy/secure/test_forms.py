@@ -66,8 +66,12 @@ def test_structure_is_equal_at_all_nodes(what, of):
 @pytest.mark.parametrize(
     ("declared", "answer", "why"),
     [
-        ({"x": Moments}, {"x": RowCount(3)}, "sent a RowCount where a Moments is expected"),
-        ({"x": Moments}, {"x": [{"a": RowCount(3)}]}, "sent a RowCount where a Moments"),
+        ({"x": Moments}, {"x": RowCount(3)}, r"sent a row count where a statistic \(Moments\)"),
+        (
+            {"x": Moments},
+            {"x": [{"a": RowCount(3)}]},
+            r"sent a row count where a statistic \(Moments\)",
+        ),
         ({"a.b": Sum()}, {"a": {"b": 1.0}}, "has not this key"),
         ({"0": Sum()}, [1.0], "has not this key"),
     ],
