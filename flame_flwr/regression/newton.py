@@ -32,9 +32,10 @@ _MOST_STEPS, _MOST_HALVINGS = 300, 30
 _QUICK, _NEAR, _MOST_TIMES = 0.3, 0.05, 1000
 """A step is corrected that is no shorter than such a share of the last one, within so many standard
 errors, and by no more than so many times its length."""
-_LONG, _FLAT, _FAR = 0.3, 0.05, 1e4
-"""Coefficients run away where a step is longer than this, in deviations of its column, and shorter
-than this in standard errors; or where these are so many times those of the first step."""
+_LONG, _FLAT, _AS_LONG, _FAR = 0.3, 0.05, 0.7, 1e4
+"""Coefficients run away where a step is longer than this, in deviations of its column, shorter than
+this in standard errors, and at least this share of the last one; or where standard errors are so
+many times those of the first step."""
 _LEAVE_OUT = "Leave the term out, or join its levels"
 
 
@@ -230,6 +231,7 @@ def _check_separation(path: Path, sums: ScoreInformation, step: Numbers, errors:
     # The step stays as long as it was, while it hardly changes the likelihood any more; or there is
     # next to nothing left of the information, whatever the column's unit.
     flat = (np.abs(step) > _LONG) & (np.abs(step) < _FLAT * errors) & (errors > 10 * path.errors)
+    flat &= path.step is not None and np.abs(step) > _AS_LONG * np.abs(path.step)
     if flat.any() or (errors > _FAR * path.errors).any():
         moving = np.abs(step) > _LONG * np.abs(step).max()
         names = [name for name, moves in zip(sums.columns, moving, strict=True) if moves]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
+import statsmodels.api as sm
 
+from flame_flwr.regression import GLM
 from flame_flwr.regression.newton import Path, next_step
 from flame_flwr.statistics import ScoreInformation
 
@@ -44,3 +47,18 @@ def test_a_correction_astray_gives_way_to_plain_steps(bad):
     assert not next_step(plain, sums(0.03), lambda _: 1.0).corrected
     halved = next_step(plain, sums(0.0, **bad), lambda _: 1.0)
     assert halved.coefficients == pytest.approx([1.018])
+
+
+@pytest.mark.parametrize("seed", [1, 9])
+def test_a_value_of_a_long_tail_separates_nothing(seed):
+    """On the way to the maximum errors grow a hundredfold, and steps are long, but shrink."""
+    rng = np.random.default_rng(seed)
+    marker = np.exp(2 * rng.normal(size=80))
+    ill = (rng.random(80) < 1 / (1 + np.exp(1 - 4 * marker))).astype(int)
+    table = pd.DataFrame({"marker": marker, "ill": ill})
+    found = GLM("ill ~ marker", "binomial").test([table[:30], table[30:]], quiet=True).result
+    wanted = sm.GLM(ill, sm.add_constant(marker), family=sm.families.Binomial()).fit(
+        tol=1e-12, maxiter=99
+    )
+    np.testing.assert_allclose(found.params, wanted.params, rtol=1e-9)
+    np.testing.assert_allclose(found.bse, wanted.bse, rtol=1e-6)
