@@ -68,16 +68,16 @@ class SandboxNamespaces:
                 env={"PATH": "/usr/bin:/bin"},
                 bufsize=0,
             )
+            # By handle: the number of a process that has ended may by now be another's.
+            self._handles = [os.pidfd_open(self._bubblewrap.pid)]
         except OSError as error:
             os.close(info)
             raise SandboxError(f"bubblewrap cannot be started: {error.strerror}") from error
         finally:
             os.close(theirs)
         self._info = info
-        # By handle: the number of a process that has ended may by now be another's.
-        self._handles = [os.pidfd_open(self._bubblewrap.pid)]
         assert self._bubblewrap.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended already: `wait` says so
+        with contextlib.suppress(OSError):  # it has ended already: `is_ready` says so
             self._bubblewrap.stdin.write(b"\n")
 
     @property

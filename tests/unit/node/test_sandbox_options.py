@@ -24,7 +24,7 @@ from flame_flwr.node.limits import Limits
 from flame_flwr.node.message_host import MessageHost
 from flame_flwr.node.process_tree import children_of
 from flame_flwr.node.sandbox import Sandbox, bubblewrap
-from flame_flwr.node.sandbox_namespaces import SandboxNamespaces
+from flame_flwr.node.sandbox_namespaces import SandboxError, SandboxNamespaces
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("bwrap"),
@@ -254,6 +254,13 @@ except OSError:
         os.replace(new, secret)
         assert inside(read, data=str(tmp_path)) == {"read": ""}
         time.sleep(0.5)  # in which the next sandbox is made
+
+
+def test_a_sandbox_without_a_handle_is_none(monkeypatch):
+    """The fork server makes one ahead, and must not end where it cannot: messages run in it."""
+    monkeypatch.setattr(os, "pidfd_open", lambda pid: os.open("/none", os.O_RDONLY))
+    with pytest.raises(SandboxError, match="bubblewrap cannot be started: No such file"):
+        SandboxNamespaces(bubblewrap(memory=2**28))
 
 
 def test_an_old_number_ends_no_process(monkeypatch):
