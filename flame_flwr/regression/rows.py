@@ -149,7 +149,7 @@ def agreement(design: Design, rows: pd.DataFrame, *, secure: bool) -> dict[str, 
             "with secure sums the levels of categories must be declared: "
             + ", ".join(f"levels={{{name!r}: [...]}}" for name in names)
         )
-    for name in texts - design.levels.keys():
+    for name in sorted(texts - design.levels.keys()):
         if rows[name].nunique() > _MOST_LEVELS:
             raise DataError(
                 f"the column {name} holds text, and more than {_MOST_LEVELS} different ones: make "
