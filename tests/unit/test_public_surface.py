@@ -160,6 +160,7 @@ def bases_of(code):
                 yield homes[base.id]
 
 
+@pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="runs without the checkout")
 def test_classes_shown_to_subclass_are_all_here():
     pages = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/README.md")]
     shown = [text for page in pages for text in snippets.texts(page, "python")]
