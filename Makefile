@@ -91,7 +91,7 @@ tests-examples: compiled
 
 # In two halves that take about as long, as each often waits for a program that a test has started.
 # Each imports and gathers only its own tests, where pytest-xdist's processes each do so with all.
-UNIT_1 := $(addprefix tests/unit/,advice node payload privacy results)
+UNIT_1 := $(addprefix tests/unit/,advice deploy node payload privacy results)
 tests-unit-1: compiled
 	$(call SAY_AT_END,$(PYTEST) $(UNIT_1) $(if $(EVERY),-m ""))
 
