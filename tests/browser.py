@@ -230,6 +230,10 @@ def narrow(browser, page, screenshot):
     browser.get(page.as_uri())
     wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.execute_script(wide) <= 1
+    for each in browser.find_elements(By.CSS_SELECTOR, "pre:not(.wider)"):
+        # a text's table that is wrapped has its figures below other columns' heads
+        assert each.value_of_css_property("white-space-collapse") == "preserve"
+        assert each.value_of_css_property("text-wrap-mode") == "nowrap"
     assert browser.save_screenshot(str(screenshot))
     usable(browser, screenshot.parent)
     for each in browser.find_elements(By.TAG_NAME, "summary"):
